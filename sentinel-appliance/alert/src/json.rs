@@ -114,7 +114,7 @@ fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
         Evidence::Attempts { count, threshold, window_s } => {
             write!(out, "\"attempts\":{count},\"threshold_attempts\":{threshold},\"window_s\":{window_s}")
         }
-        Evidence::ListedPort { count, label } => {
+        Evidence::Listed { count, label } => {
             write!(out, "\"contacts\":{count},\"label\":")?;
             string(label, out)
         }
@@ -189,8 +189,8 @@ mod tests {
     fn quotes_in_a_label_do_not_end_the_summary() {
         let label = crate::ShortName::try_from("a\"},\\").unwrap();
         let mut out = heapless::String::<1024>::new();
-        let evidence = Evidence::ListedPort { count: 1, label };
-        write(&Alert { evidence, ..sample() }, None, &mut out).unwrap();
+        let evidence = Evidence::Listed { count: 1, label };
+        write(&Alert { test: crate::Test::SuspiciousPort, evidence, ..sample() }, None, &mut out).unwrap();
         assert!(out.contains("listed port (a\\\"},\\\\)"), "{out}");
     }
 

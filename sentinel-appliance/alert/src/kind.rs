@@ -112,6 +112,22 @@ kinds! {
     NewDevice { "new_device", "New device", Magenta, "T1200" },
     /// Many bytes in one connection with an external host. Data Transfer Size Limits are what an exfiltration stays below.
     LargeTransfer { "large_transfer", "Large transfer", Cyan, "T1030" },
+    /// A host asks for a server of a chat service. Web Service.
+    ChatApp { "chat_app", "Chat service", Magenta, "T1102" },
+    /// A host asks for a server of a cloud storage service. Exfiltration to Cloud Storage.
+    CloudStorage { "cloud_storage", "Cloud storage", Magenta, "T1567.002" },
+    /// A host asks for a name in an often abused zone. Acquire Infrastructure: Domains.
+    SuspiciousTld { "suspicious_tld", "Often abused zone", Yellow, "T1583.001" },
+    /// A host asks for a name that a list calls malicious. Application Layer Protocol.
+    MaliciousDomain { "malicious_domain", "Malicious domain", Yellow, "T1071" },
+    /// A host contacts an address that a list calls malicious. Application Layer Protocol.
+    MaliciousIp { "malicious_ip", "Malicious address", Blue, "T1071" },
+    /// A host contacts the Tor network. Proxy: Multi-hop Proxy.
+    Tor { "tor", "Tor", Blue, "T1090.003" },
+    /// A host contacts an address of a data centre. Acquire Infrastructure: Virtual Private Server.
+    DatacenterIp { "datacenter_ip", "Data centre", Blue, "T1583.003" },
+    /// A host contacts a public proxy or VPN. Proxy: External Proxy.
+    ProxyVpn { "proxy_vpn", "Proxy or VPN", Blue, "T1090.002" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -189,7 +205,7 @@ macro_rules! tests {
                 }
             }
 
-            /// Plural noun for what the evidence counts.
+            /// Plural noun for what the evidence counts; of contacts that a list names, what the list says of them.
             pub(crate) const fn counted(self) -> &'static str {
                 match self {
                     $(Self::$test => $counted,)+
@@ -281,6 +297,26 @@ tests! {
     NewDevice { NewDevice, Kind::NewDevice.name(), "devices", "at" },
     /// [`Kind::LargeTransfer`]: bytes in one direction of a connection.
     LargeTransfer { LargeTransfer, Kind::LargeTransfer.name(), "bytes", "to" },
+    /// [`Kind::ChatApp`]: a name of a listed service.
+    ChatApp { ChatApp, Kind::ChatApp.name(), "a server of", "at" },
+    /// [`Kind::CloudStorage`]: a name of a listed service.
+    CloudStorage { CloudStorage, Kind::CloudStorage.name(), "a server of", "at" },
+    /// [`Kind::SuspiciousTld`]: a name in a listed zone.
+    SuspiciousTld { SuspiciousTld, Kind::SuspiciousTld.name(), "in an often abused zone", "at" },
+    /// [`Kind::MaliciousDomain`]: a listed name, or one below it.
+    MaliciousDomain { MaliciousDomain, Kind::MaliciousDomain.name(), "listed as malicious", "at" },
+    /// [`Kind::MaliciousIp`]: a flow opened to a listed address.
+    MaliciousIp { MaliciousIp, Kind::MaliciousIp.name(), "malicious", "at" },
+    /// [`Kind::Tor`]: a flow opened to a listed exit node.
+    TorExitNode { Tor, "exit_node", "Tor exit node", "at" },
+    /// [`Kind::Tor`]: a flow opened to a listed relay.
+    TorRelay { Tor, "relay", "Tor relay", "at" },
+    /// [`Kind::Tor`]: a flow opened to a listed bridge.
+    TorBridge { Tor, "bridge", "Tor bridge", "at" },
+    /// [`Kind::DatacenterIp`]: a flow opened to a listed address.
+    DatacenterIp { DatacenterIp, Kind::DatacenterIp.name(), "that of a data centre", "at" },
+    /// [`Kind::ProxyVpn`]: a flow opened to a listed address.
+    ProxyVpn { ProxyVpn, Kind::ProxyVpn.name(), "proxy or VPN", "at" },
 }
 
 impl Test {

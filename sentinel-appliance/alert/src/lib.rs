@@ -112,11 +112,11 @@ pub enum Evidence {
         /// The configured window, in seconds.
         window_s: u32,
     },
-    /// Contact with a listed port.
-    ListedPort {
+    /// Contact that a list names.
+    Listed {
         /// Contacts in the incident so far.
         count: u64,
-        /// Label of the port in the list.
+        /// Label of a port or service in the list, the list of an address, or the name or user agent seen first.
         label: ShortName,
     },
     /// Change of the MAC address of an IPv4 address.
@@ -248,12 +248,13 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    /// Domain that the evidence is about, in lower case; `None` for all other evidence and for several domains.
+    /// Domain that the evidence is about, in lower case, or label of a list; `None` for all other evidence and for several domains.
     #[must_use]
     pub fn domain(&self) -> Option<&str> {
         match self {
             Self::Name { suffix: domain, .. }
             | Self::Leak { suffix: domain, .. }
+            | Self::Listed { label: domain, .. }
             | Self::Domains { name: domain, .. } => Some(domain.as_str()).filter(|domain| !domain.is_empty()),
             // Without a window it is about this one name, which what it reads like may follow.
             Self::Answers { window_s: 0, name, .. } => name.split(' ').next(),

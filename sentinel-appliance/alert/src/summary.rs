@@ -4,7 +4,7 @@ use core::fmt;
 
 use sentinel_units::ByteCount;
 
-use crate::{Alert, Evidence, Phase, Subject, Test};
+use crate::{Alert, Evidence, Kind, Phase, Subject, Test};
 
 /// Displays an alert as one sentence of fixed words, numbers, addresses and names.
 ///
@@ -70,12 +70,7 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         Evidence::Packets { count, .. } => write!(out, "sent {count} {counted}"),
         Evidence::ManySources { packets, .. } => write!(out, "sent about {packets} {counted}"),
         Evidence::Attempts { count, .. } => write!(out, "made {count} {counted}"),
-        Evidence::ListedPort { count: 1, label } => {
-            write!(out, "contacted a listed port ({})", Printable(label))
-        }
-        Evidence::ListedPort { count, label } => {
-            write!(out, "contacted a listed port {count} times ({})", Printable(label))
-        }
+        Evidence::Listed { count, label } => listed(alert, *count, &Printable(label), out),
         Evidence::Binding { before, after, .. } => write!(out, "moved from {before} to {after}"),
         Evidence::Name { length, count: 1, suffix, .. } => {
             write!(out, "asked for a name of {length} characters ending in {}", Printable(suffix))
@@ -161,6 +156,25 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Written as a whole by the caller.
         Evidence::Damage { .. } => Ok(()),
     }
+}
+
+/// Writes the verb and what a list says of a contact.
+fn listed(alert: &Alert, count: u64, label: &Printable<'_>, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let says = alert.test.counted();
+    match alert.test.kind() {
+        Kind::SuspiciousPort if count > 1 => {
+            return write!(out, "contacted a listed port {count} times ({label})");
+        }
+        Kind::SuspiciousPort => return write!(out, "contacted a listed port ({label})"),
+        Kind::ChatApp | Kind::CloudStorage => write!(out, "asked for {says} {label}")?,
+        Kind::SuspiciousTld | Kind::MaliciousDomain => {
+            // An incident is about one entry of the list, which several names may match.
+            let others = if count > 1 { " or others of the same entry" } else { "" };
+            write!(out, "asked for {label}{others} ({says})")?;
+        }
+        _ => write!(out, "contacted an address listed as {says}")?,
+    }
+    if count > 1 { write!(out, " {count} times") } else { Ok(()) }
 }
 
 /// Window of the evidence, if it has one; of a flood of many sources the time that it took to reach the threshold.

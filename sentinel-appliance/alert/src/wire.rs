@@ -125,7 +125,7 @@ enum WireEvidence<'a> {
     Ports { at_least: u32, above: u32, threshold: u32, window_s: u32 },
     Packets { count: u64, threshold: u32, window_s: u32 },
     Attempts { count: u64, threshold: u32, window_s: u32 },
-    ListedPort { count: u64, label: &'a str },
+    Listed { count: u64, label: &'a str },
     Binding { before: [u8; 6], after: [u8; 6], changes: u32 },
     Name { length: u16, threshold: u16, count: u64, suffix: &'a str },
     Bytes { count: u64, threshold: u64, window_s: u32 },
@@ -150,7 +150,7 @@ impl<'a> From<&'a Evidence> for WireEvidence<'a> {
             Evidence::Attempts { count, threshold, window_s } => {
                 Self::Attempts { count, threshold, window_s }
             }
-            Evidence::ListedPort { count, ref label } => Self::ListedPort { count, label },
+            Evidence::Listed { count, ref label } => Self::Listed { count, label },
             Evidence::Binding { before, after, changes } => {
                 Self::Binding { before: before.0, after: after.0, changes }
             }
@@ -200,7 +200,7 @@ impl TryFrom<WireEvidence<'_>> for Evidence {
             WireEvidence::Attempts { count, threshold, window_s } => {
                 Self::Attempts { count, threshold, window_s }
             }
-            WireEvidence::ListedPort { count, label } => Self::ListedPort { count, label: name(label)? },
+            WireEvidence::Listed { count, label } => Self::Listed { count, label: name(label)? },
             WireEvidence::Binding { before, after, changes } => {
                 Self::Binding { before: Mac(before), after: Mac(after), changes }
             }
@@ -287,7 +287,7 @@ pub(crate) mod tests {
             sample().evidence,
             Evidence::Packets { count: u64::MAX, threshold: u32::MAX, window_s: u32::MAX },
             Evidence::Attempts { count: 30, threshold: 30, window_s: 30 },
-            Evidence::ListedPort { count: u64::MAX, label: long.clone() },
+            Evidence::Listed { count: u64::MAX, label: long.clone() },
             Evidence::Binding { before: Mac::BROADCAST, after: Mac::ZERO, changes: u32::MAX },
             Evidence::Name { length: 253, threshold: 50, count: u64::MAX, suffix: long.clone() },
             Evidence::Bytes { count: ByteCount(u64::MAX), threshold: ByteCount(u64::MAX), window_s: 60 },

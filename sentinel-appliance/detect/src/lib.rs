@@ -38,6 +38,12 @@ pub use detectors::dns::leaks::LeakSet;
 pub use detectors::dns::score as dga;
 pub use detectors::flood::icmp::{EchoRequests, SourceSet};
 pub use detectors::flood::victims::Victim;
+pub use detectors::lists::address_list::SINGLE_ADDRESS;
+pub use detectors::lists::name_list::{MAX_NAME, MAX_NAME_LABELS, name_entry};
+pub use detectors::lists::signatures::{
+    ABUSED_ZONE, ALLOWED, AddressClass, MALICIOUS, MAX_SERVICES, SIGNATURES_HEADER, signatures_header,
+    signatures_need,
+};
 pub use detectors::lists::suspicious_port::{ListedPort, PortProtocol};
 pub use detectors::scan::contact_table::ContactSet;
 pub use detectors::source_table::{SourceActivity, SourceActivitySet};

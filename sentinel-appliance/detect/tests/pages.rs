@@ -95,7 +95,7 @@ fn tables(wiring: &str) -> BTreeMap<String, Vec<String>> {
                 .filter_map(|rest| rest.split_once([' ', ']']).map(|(name, _)| name.to_owned()))
                 .collect()
         };
-        let own: Vec<String> = [names("table: "), names("list: ")].concat();
+        let own: Vec<String> = [names("table: "), names("list: "), names("spare: ")].concat();
         let kinds = line.split_once("detects: [").and_then(|(_, rest)| rest.split_once(']')).unwrap().0;
         let reads = line.split_once("reads: [").and_then(|(_, rest)| rest.split_once(']'));
         let detected = kinds.split(", ").filter_map(|kind| kind.split_once(':')).map(|(kind, _)| kind);

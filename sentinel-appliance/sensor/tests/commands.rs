@@ -723,6 +723,12 @@ fn config_check_reads_the_files_that_run_reads() {
     fs::write(&list, "{\"ports\":[{\"port\":4444,\"protocol\":\"tcp\",\"name\":\"x\"}]}").unwrap();
     let (code, out, err) = check();
     assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    fs::write(&list, "{\"tor\":{\"exit_nodes\":[\"198.51.100.1\",\n\"198.51.100\"]}}").unwrap();
+    fs::write(&path, format!("config sentinel 'main'\n\toption signatures_file '{}'\n", list.display()))
+        .unwrap();
+    let (code, out, _) = check();
+    let expected = "line 2: tor.exit_nodes: \"198.51.100\": want an IP address, or a network";
+    assert!(code == Some(1) && out.contains("signatures_file") && out.contains(expected), "{out}");
 }
 
 /// It came after totals of nothing, and left an empty capture file.

@@ -156,3 +156,46 @@ fn the_key_of_the_tables_changes_nothing() {
         }
     }
 }
+
+/// Lists of addresses are empty unless the operator fills them, so that no capture alone has alerts of them.
+#[test]
+fn lists_of_the_operator_stand_beside_those_built_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("signatures.json");
+    let setting = format!("signatures_file={}", list.display());
+    let opened = |capture: &str, lists: &str| -> Vec<String> {
+        fs::write(&list, lists).unwrap();
+        let file = golden().join(capture);
+        let output = run(&["read", file.to_str().unwrap(), "--alerts", "--set", &setting]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let lines = stdout(&output);
+        let alerts = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let opened = alerts.filter(|alert| alert["phase"] == "open");
+        opened.map(|alert| alert["test"].as_str().unwrap().to_owned()).collect()
+    };
+    let (address, names) = ("suspicious-port-ordinary.pcap", "listed-names.pcap");
+    for (capture, lists, tests) in [
+        (address, "{}", &[][..]),
+        (address, r#"{"malicious":{"addresses":["203.0.113.50"]}}"#, &["malicious_ip"]),
+        (address, r#"{"tor":{"exit_nodes":["203.0.113.50"],"relays":["203.0.113.50"]}}"#, &["exit_node"]),
+        (
+            address,
+            r#"{"tor":{"bridges":["203.0.113.0/24"]},"datacenter":["203.0.0.0/16"]}"#,
+            &["bridge", "datacenter_ip"],
+        ),
+        (address, r#"{"proxy_vpn":["203.0.113.50"],"allowed":{"addresses":["203.0.113.50"]}}"#, &[]),
+        (
+            address,
+            r#"{"proxy_vpn":["203.0.113.50"],"allowed":{"addresses":["203.0.113.51"]}}"#,
+            &["proxy_vpn"],
+        ),
+        (
+            names,
+            r#"{"malicious":{"domains":["example.net"]}}"#,
+            &["chat_app", "malicious_domain", "cloud_storage", "suspicious_tld"],
+        ),
+        (names, r#"{"chat":[],"allowed":{"domains":["dropbox.com"]}}"#, &["suspicious_tld"]),
+    ] {
+        assert_eq!(opened(capture, lists), tests, "{lists}");
+    }
+}

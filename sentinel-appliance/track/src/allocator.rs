@@ -12,4 +12,9 @@ pub trait TableAllocator<'m> {
     fn allocate_default<T: Clone + Default + 'm>(&mut self, count: usize) -> &'m mut [T] {
         self.allocate(count, T::default())
     }
+
+    /// Allocates bytes that only the operator fills, never traffic: they need not be backed by memory before that.
+    fn allocate_bytes(&mut self, count: usize) -> &'m mut [u8] {
+        self.allocate_default(count)
+    }
 }

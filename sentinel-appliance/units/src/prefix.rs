@@ -53,6 +53,14 @@ impl Prefix {
         [a & ma, b & mb, c & mc, d & md] == self.network
     }
 
+    /// First and last address of this network.
+    #[must_use]
+    pub fn range(&self) -> (Address, Address) {
+        let mut last = self.network;
+        last.iter_mut().zip(self.mask).for_each(|(word, mask)| *word |= !mask);
+        (Address::v6(self.network), Address::v6(last))
+    }
+
     fn is_v4(&self) -> bool {
         self.bits >= 96 && Address::v6(self.network).is_v4()
     }

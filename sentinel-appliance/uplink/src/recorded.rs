@@ -59,7 +59,7 @@ fn alerts() -> Vec<(AlertId, Alert)> {
             host: Some(ShortName::try_from("printer").unwrap()),
             ..scan.subject.clone()
         },
-        evidence: Evidence::ListedPort { count: 1, label: ShortName::try_from("metasploit").unwrap() },
+        evidence: Evidence::Listed { count: 1, label: ShortName::try_from("metasploit").unwrap() },
         ..scan.clone()
     };
     let boot = hello().boot;

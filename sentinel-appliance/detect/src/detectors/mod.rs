@@ -9,6 +9,8 @@
 //! |---|---|---|
 //! | `Requests` | every segment and datagram of the slow path | nothing |
 //! | `FirstPacket` | the same, and first packets that only another worker saw | SYNs to its `watched_ports` take the slow path |
+//! | `Questions` | DNS queries, which `dns_tunnel` keeps in full inspection, over TCP in complete messages | nothing |
+//! | `NewFlow` | every segment and datagram of the slow path | SYNs of internal hosts to external ones take the slow path while it asks for that |
 //! | `WatchedRequests` | TCP of the slow path | SYNs to its `watched_ports` take the slow path |
 //! | `Payload(PORT)` | payload sent to the port, over TCP in complete messages | all packets to the port take the slow path |
 //! | `DatagramsFrom(PORT)` | UDP from the port | all datagrams from the port take the slow path |
@@ -52,6 +54,10 @@ use flood::icmp::{IcmpFlood, SourceSet};
 use flood::syn::SynFlood;
 use flood::udp::{DatagramsSet, UdpFlood};
 use flood::victims::{FragmentFlood, TcpFlood, Victim, Victims};
+use lists::signatures::{
+    ChatApp, CloudStorage, DatacenterIp, MaliciousDomain, MaliciousIp, ProxyVpn, Signatures, SuspiciousTld,
+    Tor,
+};
 use lists::suspicious_port::{ListedPort, SuspiciousPort};
 use scan::TFTP;
 use scan::contact_table::ContactSet;
@@ -91,6 +97,7 @@ wiring::detectors! {
     beacon: Beacon<'m> { detects: [beacon: Beacon], reads: [dns_tunnel], list: beacon_pairs [Pair; entries 224, tiny 32], list: beacon_filters [u32; entries 2_048, tiny 384], needs: [Sender] }
     new_device: NewDevice { detects: [new_device: NewDevice], needs: [Elsewhere] }
     large_transfer: LargeTransfer<'m> { detects: [large_transfer: LargeTransfer], list: transfers [Transfer; entries 64, tiny 16], needs: [Elsewhere] }
+    signatures: Signatures<'m> { detects: [chat_app: ChatApp, cloud_storage: CloudStorage, suspicious_tld: SuspiciousTld, malicious_domain: MaliciousDomain, malicious_ip: MaliciousIp, tor: Tor, datacenter_ip: DatacenterIp, proxy_vpn: ProxyVpn], spare: signatures [bytes 64], needs: [Questions, NewFlow] }
 }
 
 /// Request of a detector about the flow of the packet that it was shown last. Packets of its direction stay [`Full`].
@@ -204,6 +211,7 @@ impl<'m> Detectors<'m> {
     /// What follows from the configuration of several detectors.
     pub(crate) fn configured(&mut self, configs: &Configs) {
         self.victims.configure_kinds(configs);
+        self.dns_tunnel.set_read(self.signatures.reads_names());
         self.update_watched_ports();
     }
 
@@ -309,5 +317,25 @@ impl<'m> Detectors<'m> {
         let too_many = self.suspicious_port.set_list(list);
         self.update_watched_ports();
         too_many
+    }
+
+    /// Takes over packed lists of names and addresses; `None` for those that are built in. Returns false, and keeps those before, if
+    /// they do not fit.
+    pub(crate) fn set_signatures(&mut self, lists: Option<&[u8]>, built_in: &'static [u8]) -> bool {
+        let fits = match lists {
+            Some(lists) => self.signatures.set_lists(lists),
+            None => {
+                self.signatures.set_built_in(built_in);
+                true
+            }
+        };
+        self.dns_tunnel.set_read(self.signatures.reads_names());
+        fits
+    }
+
+    /// Returns true if the first packets of flows to the outside are looked up.
+    #[inline]
+    pub(crate) const fn looks_up_addresses(&self) -> bool {
+        self.signatures.reads_addresses()
     }
 }

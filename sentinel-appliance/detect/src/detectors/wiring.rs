@@ -1,6 +1,6 @@
 //! The macro behind the table of detectors: storage, settings and dispatch from one entry each.
 //!
-//! Every detector has `new(table or list, config of each section)`, `configure(config of each section)` and, with a table,
+//! Every detector has `new(table, list or spare bytes, config of each section)`, `configure(config of each section)` and, with a table,
 //! `evictions()`. The methods that its needs call:
 //!
 //! | need | methods |
@@ -9,6 +9,8 @@
 //! | `FirstPacket` | `segment`, `watched_ports`, `may_match` |
 //! | `WatchedRequests` | `segment`, `watched_ports` |
 //! | `Payload` | `segment`, `message`, `reads`, `enable_reassembly` |
+//! | `Questions` | `question`, `message`, `enable_reassembly` |
+//! | `NewFlow` | `new_flow` |
 //! | `DatagramsFrom` | `segment`, `reads` |
 //! | `UnansweredDatagrams` | `datagram`, `response`, `needs_response` |
 //! | `Destinations` | `concerns_segment`, `tcp`, `concerns_datagram`, `datagram`, `response` |
@@ -25,7 +27,7 @@
 ///
 /// `detects` names the settings sections of the entry (two detectors may share one table), `reads` those of other entries that it
 /// reads as well, `table` a set-associative table with
-/// its share of the memory, `list` a list of fixed size. Two entries, or two thresholds, cannot be mistaken for each other: all
+/// its share of the memory, `list` a list of fixed size, `spare` the bytes that all other tables leave, at least as many as it says. Two entries, or two thresholds, cannot be mistaken for each other: all
 /// code that takes them apart is generated from the same names in the same order.
 macro_rules! detectors {
     ($(
@@ -34,6 +36,7 @@ macro_rules! detectors {
             $(reads: [$($read:ident),+],)?
             $(table: $table:ident [$set:ty; share $share:literal],)?
             $(list: $list:ident [$entry:ty; entries $entries:literal $(, tiny $tiny:literal)?],)*
+            $(spare: $spare:ident [bytes $least:literal],)?
             needs: [$($need:ident $(($port:ident))?),+]
         }
     )+) => {
@@ -54,7 +57,11 @@ macro_rules! detectors {
             $(
                 #[doc = concat!("For [`TableCapacities::", stringify!($list), "`].")]
                 pub $list: &'m mut [$entry],
-            )*)+
+            )*
+            $(
+                #[doc = concat!("For [`TableCapacities::", stringify!($spare), "`].")]
+                pub $spare: &'m mut [u8],
+            )?)+
         }
 
         impl<'m> Tables<'m> {
@@ -65,7 +72,8 @@ macro_rules! detectors {
             ) -> Self {
                 Self {
                     $($($table: allocator.allocate_default(capacities.$table / sentinel_track::table::WAYS),)?
-                    $($list: allocator.allocate_default(capacities.$list),)*)+
+                    $($list: allocator.allocate_default(capacities.$list),)*
+                    $($spare: allocator.allocate_bytes(capacities.$spare),)?)+
                 }
             }
         }
@@ -80,7 +88,11 @@ macro_rules! detectors {
             $(
                 #[doc = concat!("Entries of `", stringify!($list), "`.")]
                 pub $list: usize,
-            )*)+
+            )*
+            $(
+                #[doc = concat!("Bytes of `", stringify!($spare), "`: what the other tables leave.")]
+                pub $spare: usize,
+            )?)+
         }
 
         impl TableCapacities {
@@ -89,32 +101,39 @@ macro_rules! detectors {
 
             /// Bytes of the lists, of which there are two sizes.
             pub(crate) const fn fixed_bytes(is_tiny: bool) -> usize {
-                0 $($(+ $crate::detectors::wiring::entries!(is_tiny, $entries $(, $tiny)?) * size_of::<$entry>())*)+
+                0 $($(+ $crate::detectors::wiring::entries!(is_tiny, $entries $(, $tiny)?) * size_of::<$entry>())* $(+ $least)?)+
             }
 
             /// The shares of `bytes`, of which there are `shares` in all.
             pub(crate) const fn within(bytes: usize, shares: usize, is_tiny: bool) -> Self {
                 Self {
                     $($($table: $crate::shared::table_size::slots::<$set>(bytes, $share, shares),)?
-                    $($list: $crate::detectors::wiring::entries!(is_tiny, $entries $(, $tiny)?),)*)+
+                    $($list: $crate::detectors::wiring::entries!(is_tiny, $entries $(, $tiny)?),)*
+                    $($spare: $least,)?)+
                 }
+            }
+
+            /// Gives `bytes` more, which the tables leave, to the detector that has a use for them.
+            pub(crate) const fn with_spare(self, bytes: usize) -> Self {
+                Self { $($($spare: self.$spare + bytes,)?)+ ..self }
             }
 
             /// As many entries of each table and list.
             #[must_use]
             pub const fn uniform(entries: usize) -> Self {
-                Self { $($($table: entries,)? $($list: entries,)*)+ }
+                Self { $($($table: entries,)? $($list: entries,)* $($spare: entries,)?)+ }
             }
 
             /// Each table with its size.
             pub(crate) const fn sizes(
                 &self,
             ) -> [$crate::shared::table_size::TableSize;
-                [$($(stringify!($table),)? $(stringify!($list),)*)+].len()] {
+                [$($(stringify!($table),)? $(stringify!($list),)* $(stringify!($spare),)?)+].len()] {
                 use $crate::shared::table_size::TableSize;
                 [
                     $($(TableSize::of_sets::<$set>(stringify!($table), self.$table),)?
-                    $(TableSize::of_list::<$entry>(stringify!($list), self.$list),)*)+
+                    $(TableSize::of_list::<$entry>(stringify!($list), self.$list),)*
+                    $(TableSize::of_list::<u8>(stringify!($spare), self.$spare),)?)+
                 ]
             }
         }
@@ -132,7 +151,7 @@ macro_rules! detectors {
             pub(crate) fn new(tables: Tables<'m>, configs: &Configs) -> Self {
                 let [$($($name),+),+] = configs;
                 let mut new = Self {
-                    $($field: <$type>::new($(tables.$table,)? $(tables.$list,)* $($name),+ $(, $($read),+)?),)+
+                    $($field: <$type>::new($(tables.$table,)? $(tables.$list,)* $(tables.$spare,)? $($name),+ $(, $($read),+)?),)+
                     watched_ports: $crate::shared::port_bloom::PortBloom::default(),
                     session: 0,
                 };
@@ -149,7 +168,8 @@ macro_rules! detectors {
 
             /// Entries evicted from all tables while they were live.
             pub(crate) fn evictions(&self) -> u64 {
-                0 $($(+ $crate::detectors::wiring::first!(self.$field.evictions(), $table))?)+
+                0 $($(+ $crate::detectors::wiring::first!(self.$field.evictions(), $table))?
+                    $(+ $crate::detectors::wiring::first!(self.$field.evictions(), $spare))?)+
             }
 
             pub(crate) fn update_watched_ports(&mut self) {
@@ -182,11 +202,13 @@ macro_rules! detectors {
                 let source_hash = setting.key.address(packet.tuple.source);
                 let mut is_unanswered = false;
                 let session = core::mem::take(&mut self.session);
-                let event = &$crate::shared::event::Event { setting, packet, role, source_hash, session, question: core::cell::Cell::default() };
+                let event = &$crate::shared::event::Event { setting, packet, role, source_hash, session, question: core::cell::Cell::default(), tail: core::cell::Cell::default() };
                 $($($crate::detectors::wiring::contacts! {
                     $need { is_unanswered |= self.contact(event, inspection, findings); }
                 })+)+
                 $($($crate::detectors::wiring::both! { $need { self.$field.segment(event, findings); } })+)+
+                $($($crate::detectors::wiring::questions! { $need { self.$field.question(event, findings); } })+)+
+                $($($crate::detectors::wiring::new_flow! { $need { self.$field.new_flow(event, findings); } })+)+
                 if let Some(flags) = event.packet.tuple.tcp_flags {
                     $($($crate::detectors::wiring::tcp! {
                         $need { is_unanswered |= self.$field.segment(event, findings); }
@@ -412,6 +434,8 @@ macro_rules! for_needs {
 
 for_needs!($ both: FirstPacket Payload Sender);
 for_needs!($ tcp: WatchedRequests);
+for_needs!($ questions: Questions);
+for_needs!($ new_flow: NewFlow);
 for_needs!($ udp: DatagramsFrom);
 for_needs!($ unanswered: UnansweredDatagrams);
 for_needs!($ destinations: Destinations);
@@ -419,7 +443,7 @@ for_needs!($ icmp: Icmp);
 for_needs!($ arp: Arp);
 for_needs!($ length: Length);
 for_needs!($ contacts: Contacts);
-for_needs!($ payload: Payload);
+for_needs!($ payload: Payload Questions);
 for_needs!($ first_packet: FirstPacket);
 for_needs!($ full: Payload DatagramsFrom Sender);
 

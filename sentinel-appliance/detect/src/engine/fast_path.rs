@@ -150,10 +150,13 @@ impl Engine<'_> {
         }
     }
 
-    /// Returns true if the bytes that an initiator sends between these hosts count.
+    /// Returns true if the bytes that an initiator sends between these hosts count, or their addresses are looked up.
     #[inline]
     pub(super) fn is_egress(&self, source: Address, destination: Address) -> bool {
         self.detectors.counts_length(&self.home_net, source, destination)
+            || self.detectors.looks_up_addresses()
+                && self.home_net.is_internal(source)
+                && self.home_net.is_external(destination)
     }
 
     /// Analyses an outbound SYN, which always gets a flow entry, because the bytes that follow count towards exfiltration.

@@ -54,17 +54,18 @@ impl Capacities {
     /// small for one set of each (about 64 KiB).
     ///
     /// Incidents and lists have a fixed size; the remainder is divided by shares, and what a share leaves beyond a power of two of
-    /// sets stays unused.
+    /// sets is spare: one detector has a use for it.
     #[must_use]
     pub const fn within(bytes: usize) -> Self {
         let is_tiny = bytes < TINY_BYTES;
         let fixed = MAX_INCIDENTS * size_of::<Incident>() + TableCapacities::fixed_bytes(is_tiny);
         let remaining = bytes.saturating_sub(fixed);
-        Self {
-            flows: slots::<FlowSet>(remaining, FLOWS_SHARE, SHARES),
-            incidents: MAX_INCIDENTS,
-            tables: TableCapacities::within(remaining, SHARES, is_tiny),
-        }
+        let flows = slots::<FlowSet>(remaining, FLOWS_SHARE, SHARES);
+        let tables = TableCapacities::within(remaining, SHARES, is_tiny);
+        let taken = flows / WAYS * size_of::<FlowSet>()
+            + MAX_INCIDENTS * size_of::<Incident>()
+            + sum(&tables.sizes());
+        Self { flows, incidents: MAX_INCIDENTS, tables: tables.with_spare(bytes.saturating_sub(taken)) }
     }
 
     /// Each table with its size, for `sentinel status`.
@@ -73,6 +74,15 @@ impl Capacities {
         let incidents = TableSize::of_list::<Incident>("incidents", self.incidents);
         core::iter::once(flows).chain(self.tables.sizes()).chain([incidents])
     }
+}
+
+/// Bytes of all tables.
+const fn sum(mut tables: &[TableSize]) -> usize {
+    let mut sum = 0;
+    while let [table, others @ ..] = tables {
+        (sum, tables) = (sum + table.bytes(), others);
+    }
+    sum
 }
 
 #[cfg(test)]

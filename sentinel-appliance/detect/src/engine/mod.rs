@@ -140,6 +140,12 @@ impl<'m> Engine<'m> {
         self.incidents.set_allow_rules(rules)
     }
 
+    /// Takes over packed lists of names and addresses, or those that are built in if `lists` is `None`. Returns false, and keeps those
+    /// before, if they do not fit into the memory lent for them ([`signatures_need`](crate::signatures_need)).
+    pub fn set_signatures(&mut self, lists: Option<&[u8]>, built_in: &'static [u8]) -> bool {
+        self.detectors.set_signatures(lists, built_in)
+    }
+
     /// Analyses a frame that the fast path did not finish, from the start.
     #[inline(never)] // keeps the fast path short
     fn slow_path(&mut self, frame: &RawFrame<'_>, raise: &mut dyn FnMut(Alert)) {

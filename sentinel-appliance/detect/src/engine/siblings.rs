@@ -230,8 +230,8 @@ impl Engine<'_> {
             let _is_unanswered = detectors.segment(setting, &packet, role, Inspection::Full, &mut findings);
         } else {
             let source_hash = key.address(packet.tuple.source);
-            let question = core::cell::Cell::default();
-            let event = Event { setting, packet: &packet, role, source_hash, session: 0, question };
+            let (question, tail) = Default::default();
+            let event = Event { setting, packet: &packet, role, source_hash, session: 0, question, tail };
             detectors.first_packet(&event, &mut findings);
         }
     }

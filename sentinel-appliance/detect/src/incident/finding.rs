@@ -56,7 +56,7 @@ pub(super) fn merge(total: &mut Evidence, finding: &Evidence, adds: u32) {
         (
             Evidence::Packets { count, .. }
             | Evidence::Attempts { count, .. }
-            | Evidence::ListedPort { count, .. },
+            | Evidence::Listed { count, .. },
             _,
         ) => *count = count.saturating_add(adds.into()),
         // The move that opened it stays named; moves back and forth are counted.

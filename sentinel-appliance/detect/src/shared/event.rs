@@ -39,6 +39,8 @@ pub(crate) struct Event<'e, 'p> {
     pub(crate) session: u32,
     /// State of the reading of a DNS message, which its detectors share.
     pub(crate) question: Cell<Question>,
+    /// End of the name that a query asks for ([`name_tail`](crate::detectors::dns::name_tail)); zero if it was not measured.
+    pub(crate) tail: Cell<u64>,
 }
 
 /// Findings of the first detector that read a DNS message, for the others.

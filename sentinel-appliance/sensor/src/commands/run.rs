@@ -150,9 +150,8 @@ fn start_workers(
     opened: &mut Opened,
     settings: &Settings,
 ) -> Result<(Workers, WorkerThreads, &'static Watchdog), Failure> {
-    let listed_ports = crate::settings::suspicious_ports::load(settings.suspicious_ports_file.as_deref())
-        .map_err(Failure::new)?;
-    let config = LiveConfig::new(settings, &opened.prefixes, listed_ports);
+    let lists = crate::settings::lists::Lists::load(settings, settings)?;
+    let config = LiveConfig::new(settings, &opened.prefixes, lists);
     // Before the filters are attached, so that every frame is counted.
     let mut accounting = FilterAccounting::new(settings.interface.clone());
     accounting.restart(!settings.filter.is_empty(), &Snapshot::default().interfaces);

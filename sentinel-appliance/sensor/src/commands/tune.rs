@@ -17,7 +17,8 @@ use sentinel_units::{Address, Timestamp};
 use crate::commands::ctl;
 use crate::commands::read::FILE_SEED;
 use crate::packets::input;
-use crate::settings::{Settings, suspicious_ports};
+use crate::settings::Settings;
+use crate::settings::lists::Lists;
 use crate::system::clock;
 use crate::terminal::count::count;
 use crate::terminal::failure::Failure;
@@ -118,9 +119,7 @@ struct Run {
 
 impl Run {
     fn new(settings: &Settings) -> Result<Self, Failure> {
-        let listed =
-            suspicious_ports::load(settings.suspicious_ports_file.as_deref()).map_err(Failure::new)?;
-        let live_config = LiveConfig::new(settings, &[], listed);
+        let live_config = LiveConfig::new(settings, &[], Lists::load(settings, settings)?);
         let analyser = Analyser::new(settings.memory_kib, HashKey::new(FILE_SEED), &live_config);
         Ok(Self { analyser, opened: Vec::new() })
     }

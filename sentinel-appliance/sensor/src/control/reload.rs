@@ -1,10 +1,10 @@
 //! Reload at SIGHUP: the settings are read again, and those that can change while running take effect.
 
-use sentinel_detect::ListedPort;
 use sentinel_units::Prefix;
 
 use crate::control::state::{LastReload, Reload, Shared};
-use crate::settings::{Problem, Settings, environment, restart_needed, suspicious_ports};
+use crate::settings::lists::Lists;
+use crate::settings::{Problem, Settings, environment, restart_needed};
 use crate::spool::FlushPolicy;
 use crate::system::clock;
 use crate::terminal::count::count;
@@ -35,12 +35,12 @@ async fn try_reload(shared: &Shared, reload: &Reload) -> Result<(), String> {
         |what: &dyn std::fmt::Display| format!("{what}; settings not reloaded, the old ones stay in force");
     let mut new = load(reload).map_err(|problems| kept(&summary(&problems)))?;
     // Everything is read before anything changes: with a problem in a file, all old settings stay in force.
-    let (listed_ports, prefixes) = read_files(shared, &new).map_err(|failure| kept(&failure))?;
+    let (lists, prefixes) = read_files(shared, &new).map_err(|failure| kept(&failure))?;
     let deferred = restart_needed(&shared.settings.borrow(), &new);
     if !deferred.is_empty() {
         log::warn(format_args!("these changes take effect at the next start: {}", deferred.join(", ")));
     }
-    let config = || Command::Reconfigure(Box::new(LiveConfig::new(&new, &prefixes, listed_ports.clone())));
+    let config = || Command::Reconfigure(Box::new(LiveConfig::new(&new, &prefixes, lists.clone())));
     shared.workers.reconfigure(config).await.map_err(|error| kept(&error))?;
     // Before `take_over` replaces the old settings, with which the new filter is compared.
     let filtered = apply_filter(shared, &new).await;
@@ -70,15 +70,15 @@ fn summary(problems: &[Problem]) -> String {
     }
 }
 
-/// Reads the list of ports, and the networks of the captured interfaces. Addresses change while the sensor runs: a new
+/// Reads the lists, and the networks of the captured interfaces. Addresses change while the sensor runs: a new
 /// prefix from the provider, an interface that came back with another. The interfaces are those that are captured now,
 /// whatever the new settings say; those of the new settings are checked, because the next start would fail.
-fn read_files(shared: &Shared, new: &Settings) -> Result<(Vec<ListedPort>, Vec<Prefix>), Failure> {
-    let listed_ports = suspicious_ports::load(new.suspicious_ports_file.as_deref()).map_err(Failure::new)?;
+fn read_files(shared: &Shared, new: &Settings) -> Result<(Lists, Vec<Prefix>), Failure> {
+    let lists = Lists::load(new, &shared.settings.borrow())?;
     let existing = existing_interfaces()?;
     overlap::check(&new.interface, &existing, new.allow_overlap).map_err(Failure::new)?;
     let captured = shared.settings.borrow().interface.clone();
-    Ok((listed_ports, prefixes(&existing, &captured)))
+    Ok((lists, prefixes(&existing, &captured)))
 }
 
 /// Gives the networks of the captured interfaces to the workers again, if they are not `before`; gives those of now. For an
@@ -89,11 +89,9 @@ pub(crate) async fn follow_networks(shared: &Shared, before: Vec<Prefix>) -> Vec
     if now == before {
         return before;
     }
-    // The list was good at the start or at the last reload. If it is not any more, that is for the next reload to report.
-    let Ok(listed_ports) = suspicious_ports::load(settings.suspicious_ports_file.as_deref()) else {
-        return before;
-    };
-    let config = || Command::Reconfigure(Box::new(LiveConfig::new(&settings, &now, listed_ports.clone())));
+    // The lists were good at the start or at the last reload. If they are not any more, that is for the next reload to report.
+    let Ok(lists) = Lists::load(&settings, &settings) else { return before };
+    let config = || Command::Reconfigure(Box::new(LiveConfig::new(&settings, &now, lists.clone())));
     match shared.workers.reconfigure(config).await {
         Ok(()) => now,
         Err(_) => before,

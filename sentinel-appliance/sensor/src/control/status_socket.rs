@@ -16,9 +16,9 @@ use crate::settings::Settings;
 use crate::spool::{DeliveredAlerts, Spool};
 use crate::system::damage::Damage;
 use crate::system::process::{host_name, resident_kib};
-use crate::worker::analyser;
 use crate::worker::pulse::Pulse;
 use crate::worker::snapshot::Snapshot;
+use crate::worker::{analyser, memory};
 
 /// Name of the socket in the run directory.
 const SOCKET_FILE: &str = "sentinel.sock";
@@ -159,7 +159,7 @@ fn write_memory(snapshot: &Snapshot, settings: &Settings, mut memory: Object<'_>
     memory.number("dns_messages_unread", snapshot.unread_messages);
     let mut tables = memory.list("tables");
     let workers = usize::try_from(settings.workers).unwrap_or(1);
-    let share = analyser::share(settings.memory_kib, settings.workers);
+    let share = memory::share(settings.memory_kib, settings.workers);
     for table in analyser::tables(share) {
         let mut object = tables.object();
         object.text("name", table.name);

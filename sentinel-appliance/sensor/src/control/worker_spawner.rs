@@ -17,12 +17,13 @@ use crate::system::prefault;
 use crate::system::thread;
 use crate::system::wake::EventFd;
 use crate::terminal::failure::Failure;
-use crate::worker::analyser::{self, Analyser, LiveConfig};
+use crate::worker::analyser::{Analyser, LiveConfig};
 use crate::worker::command::{ALERT_QUEUE_LEN, COMMAND_QUEUE_LEN, NumberedCommand, REPLY_QUEUE_LEN, Reply};
 use crate::worker::event_loop::{Progress, Worker};
 use crate::worker::fanout::FanoutGroup;
 use crate::worker::interface::{CaptureInterface, RingOptions};
 use crate::worker::kernel_filters::KernelFilters;
+use crate::worker::memory;
 use crate::worker::packet_memory::PacketMemory;
 use crate::worker::ring_set::RingSet;
 use crate::worker::siblings::{self, SiblingWorkers};
@@ -118,7 +119,7 @@ impl WorkerSpawner<'_> {
     }
 
     fn analyser(&self, index: u32, siblings: Option<&SiblingWorkers>) -> Analyser {
-        let memory_kib = analyser::share(self.settings.memory_kib, self.settings.workers);
+        let memory_kib = memory::share(self.settings.memory_kib, self.settings.workers);
         let mut analyser = Analyser::new(memory_kib, HashKey::new(self.seed), self.config);
         if siblings.is_some() {
             analyser.set_shard(index, self.settings.workers);

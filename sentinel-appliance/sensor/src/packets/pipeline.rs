@@ -19,7 +19,8 @@ use crate::packets::save::{Save, Saved};
 use crate::packets::show::statistics::Statistics;
 use crate::packets::show::{Facts, hex, json, line};
 use crate::packets::totals::{PacketSource, Totals};
-use crate::settings::{Settings, suspicious_ports};
+use crate::settings::Settings;
+use crate::settings::lists::Lists;
 use crate::system::clock;
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
@@ -358,8 +359,7 @@ impl PacketPipeline {
 }
 
 fn analyser(settings: &Settings, seed: u64, networks: &[Prefix]) -> Result<Analyser, Failure> {
-    let listed = suspicious_ports::load(settings.suspicious_ports_file.as_deref()).map_err(Failure::new)?;
-    let live_config = LiveConfig::new(settings, networks, listed);
+    let live_config = LiveConfig::new(settings, networks, Lists::load(settings, settings)?);
     Ok(Analyser::new(settings.memory_kib, HashKey::new(seed), &live_config))
 }
 

@@ -7,8 +7,9 @@ use tinyjson::JsonValue;
 /// Deepest nesting. The parser recurses, so a deeper document could exhaust the stack.
 const MAX_DEPTH: usize = 8;
 
+/// Members of an object.
 #[expect(clippy::disallowed_types, reason = "the package's type for objects; read at start or by a command")]
-type Object = std::collections::HashMap<String, JsonValue>;
+pub(crate) type Object = std::collections::HashMap<String, JsonValue>;
 
 /// Parses a document (RFC 8259) to the values of tinyjson. A number that is not whole, or is above 2^53, becomes NaN: no caller
 /// takes one.

@@ -15,12 +15,14 @@ mod choice;
 mod evidence_key;
 mod field;
 pub(crate) mod json;
+pub(crate) mod lists;
 mod load;
 mod problem;
 mod registry;
 mod relation;
 mod renamed;
 mod report;
+pub(crate) mod signatures;
 pub(crate) mod suspicious_ports;
 mod uci;
 

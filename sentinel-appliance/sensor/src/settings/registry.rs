@@ -191,6 +191,10 @@ main_settings! {
         "JSON list of suspicious ports; empty is the built-in list",
         "", default "", Live, |value| Field::OptionalPath(value, 255)
     }
+    signatures_file: Option<PathBuf> = "signatures_file" {
+        "JSON lists of names and addresses; empty is the built-in file",
+        "", default "", Live, |value| Field::OptionalPath(value, 255)
+    }
     user: String = "user" {
         "user that the sensor becomes once its rings are open, if it is started as root; empty stays root",
         "", default "sentinel-appliance", Restart, |value| Field::User(value, 64)

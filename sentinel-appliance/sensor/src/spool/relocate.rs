@@ -201,7 +201,7 @@ mod tests {
             incident: u32::try_from(number).unwrap(),
             suppressed: 0,
             subject: Subject::default(),
-            evidence: Evidence::ListedPort { count: noise, label: label.as_str().try_into().unwrap() },
+            evidence: Evidence::Listed { count: noise, label: label.as_str().try_into().unwrap() },
         }
     }
 

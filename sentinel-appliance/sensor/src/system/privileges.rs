@@ -16,6 +16,7 @@ use sentinel_privilege::capability::{self, CapabilitySet};
 use sentinel_privilege::landlock::{self, Access};
 use sentinel_privilege::seccomp::{self, Unlisted};
 
+use crate::settings::lists::Lists;
 use crate::settings::{DEFAULT_FILE, Sandbox, Settings};
 use crate::terminal::log;
 
@@ -205,7 +206,7 @@ fn paths(settings: &Settings, settings_file: Option<&Path>) -> Vec<(PathBuf, Acc
         ("/etc".into(), Access::Read),
     ];
     let files = [settings_file.unwrap_or(Path::new(DEFAULT_FILE)), Path::new(RESOLVER)];
-    for file in files.into_iter().chain(settings.suspicious_ports_file.as_deref()) {
+    for file in files.into_iter().chain(Lists::files(settings)) {
         // On many systems the resolver's file is a link to one in /tmp or /run; a rule holds for what is below as well.
         let file = match (std::fs::read_link(file), file.parent()) {
             (Ok(target), Some(directory)) => directory.join(target),

@@ -3,14 +3,17 @@
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
 use sentinel_detect::{
-    AllowRule, Capacities, Configs, Counts, Engine, FirstPacketReport, HomeNet, IncidentLimits, ListedPort,
-    RawFrame, ReassemblyCapacities, ReassemblyStorage, Storage, TableSize,
+    AllowRule, Configs, Counts, Engine, FirstPacketReport, HomeNet, IncidentLimits, RawFrame,
+    ReassemblyStorage, Storage, TableSize,
 };
 use sentinel_track::allocator::TableAllocator;
 use sentinel_track::hash::HashKey;
 use sentinel_units::{Prefix, Timestamp};
 
 use crate::settings::Settings;
+use crate::settings::lists::Lists;
+use crate::settings::signatures::BUILT_IN;
+use crate::worker::memory::capacities;
 
 /// Detection engine with its tables, allocated once.
 #[derive(Debug)]
@@ -24,17 +27,13 @@ pub(crate) struct LiveConfig {
     home_net: HomeNet,
     incident_limits: IncidentLimits,
     detectors: Configs,
-    listed_ports: Vec<ListedPort>,
     allow_rules: Vec<AllowRule>,
+    lists: Lists,
 }
 
 impl LiveConfig {
-    /// Combines settings, the prefixes of the captured interfaces, and the list of suspicious ports.
-    pub(crate) fn new(
-        settings: &Settings,
-        interface_prefixes: &[Prefix],
-        listed_ports: Vec<ListedPort>,
-    ) -> Self {
+    /// Combines settings, the prefixes of the captured interfaces, and the lists of the detectors.
+    pub(crate) fn new(settings: &Settings, interface_prefixes: &[Prefix], lists: Lists) -> Self {
         let mut home_net = HomeNet::default();
         for prefix in settings.home_net.iter().chain(interface_prefixes) {
             // The settings allow 16 of 32 prefixes; of a machine with more than 16 of its own the last are left out.
@@ -46,22 +45,14 @@ impl LiveConfig {
             burst: settings.incident_burst,
         };
         let (detectors, allow_rules) = (settings.detectors.clone(), settings.allow.clone());
-        Self { home_net, incident_limits, detectors, listed_ports, allow_rules }
+        Self { home_net, incident_limits, detectors, allow_rules, lists }
     }
-}
 
-/// Slots of each table for a budget of `memory_kib`; reassembly gets a thirty-second of it.
-fn capacities(memory_kib: u32) -> (Capacities, ReassemblyCapacities) {
-    let bytes = usize::try_from(memory_kib).unwrap_or(usize::MAX).saturating_mul(1024);
-    let reassembly = bytes / 32;
-    (Capacities::within(bytes - reassembly), ReassemblyCapacities::within(reassembly))
-}
-
-/// Memory for the tables of one of several workers.
-pub(crate) const fn share(memory_kib: u32, workers: u32) -> u32 {
-    match memory_kib.checked_div(workers) {
-        Some(share) => share,
-        None => memory_kib,
+    /// Gives the lists to the engine. They fit: that was checked when they were read, for the same memory.
+    fn lists(&self, engine: &mut Engine<'static>) {
+        let Lists { ports, signatures } = &self.lists;
+        engine.set_listed_ports(ports);
+        let _fits = engine.set_signatures(signatures.lists.as_deref(), &BUILT_IN);
     }
 }
 
@@ -83,7 +74,7 @@ impl Analyser {
             live_config.incident_limits,
             &live_config.detectors,
         );
-        engine.set_listed_ports(&live_config.listed_ports);
+        live_config.lists(&mut engine);
         // The settings allow as many as fit.
         let _all_fit = engine.set_allow_rules(&live_config.allow_rules);
         engine.enable_reassembly(ReassemblyStorage::allocate(&reassembly, &mut PrefaultedAllocator));
@@ -97,7 +88,7 @@ impl Analyser {
             live_config.incident_limits,
             &live_config.detectors,
         );
-        self.engine.set_listed_ports(&live_config.listed_ports);
+        live_config.lists(&mut self.engine);
         let _all_fit = self.engine.set_allow_rules(&live_config.allow_rules);
     }
 
@@ -172,5 +163,9 @@ impl TableAllocator<'static> for PrefaultedAllocator {
         // `black_box`: of a value known to be zero the compiler may make a zeroed allocation, which writes no page.
         memory.extend(std::iter::repeat_n(std::hint::black_box(empty), count));
         memory.leak()
+    }
+
+    fn allocate_bytes(&mut self, count: usize) -> &'static mut [u8] {
+        vec![0; count].leak()
     }
 }

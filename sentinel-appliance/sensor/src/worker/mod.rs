@@ -48,6 +48,7 @@ pub(crate) mod fanout;
 pub(crate) mod idle;
 pub(crate) mod interface;
 pub(crate) mod kernel_filters;
+pub(crate) mod memory;
 pub(crate) mod overlap;
 pub(crate) mod packet_memory;
 pub(crate) mod presence;

@@ -336,8 +336,8 @@ mod tests {
         fn new(count: u32) -> Self {
             let fanout: &'static FanoutGroup = Box::leak(Box::new(FanoutGroup::new(count, 0x9e37_79b1)));
             let settings = Settings::default();
-            let live_config =
-                LiveConfig::new(&settings, &[], crate::settings::suspicious_ports::load(None).unwrap());
+            let lists = crate::settings::lists::Lists::load(&settings, &settings).unwrap();
+            let live_config = LiveConfig::new(&settings, &[], lists);
             let wakes: Vec<EventFd> = (0..count).map(|_| EventFd::new().unwrap()).collect();
             let siblings = connect(fanout, &wakes, Duration::from_millis(2), at(0));
             let workers = (0..).zip(siblings).map(|(index, siblings)| {

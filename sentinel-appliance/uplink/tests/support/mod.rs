@@ -67,7 +67,7 @@ pub(crate) fn alert(index: u64) -> Alert {
         2 => (Test::IcmpFloodPerSource, Evidence::Packets { count: 100, threshold: 100, window_s: 5 }),
         3 => (
             Test::SuspiciousPort,
-            Evidence::ListedPort { count: 1, label: ShortName::try_from("metasploit").unwrap() },
+            Evidence::Listed { count: 1, label: ShortName::try_from("metasploit").unwrap() },
         ),
         4 => (
             Test::ArpSpoof,

@@ -25,6 +25,7 @@ mod ordinary;
 mod port_scan;
 mod reassembly;
 mod scans;
+mod signatures;
 mod suspicious_port;
 mod syn_flood;
 mod udp_flood;
@@ -129,6 +130,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         udp_flood::SCENARIOS,
         victims::SCENARIOS,
         suspicious_port::SCENARIOS,
+        signatures::SCENARIOS,
         arp::SCENARIOS,
         link::SCENARIOS,
         dns::SCENARIOS,

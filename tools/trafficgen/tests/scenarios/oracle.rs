@@ -235,6 +235,12 @@ impl Oracle {
         if name.len() > 50 && !name.ends_with(".arpa") {
             self.raised.insert("dns_tunnel");
         }
+        let name = name.to_ascii_lowercase();
+        for (listed, kind) in LISTED {
+            if name == listed || name.strip_suffix(listed).is_some_and(|before| before.ends_with('.')) {
+                self.raised.insert(kind);
+            }
+        }
     }
 
     /// Adds a DNS message between a client and a server: names and answers by registered domain, and the domain itself.
@@ -350,6 +356,10 @@ fn question(message: &[u8]) -> Option<(String, Vec<u8>)> {
     }
     Some((labels.join("."), message.get(at + 5..)?.to_vec()))
 }
+
+/// Names of `config/signatures.json` that the scenarios use.
+const LISTED: [(&str, &str); 3] =
+    [("signal.org", "chat_app"), ("dropbox.com", "cloud_storage"), ("xyz", "suspicious_tld")];
 
 fn is_internal(address: IpAddr) -> bool {
     match address {

@@ -16,7 +16,7 @@ const RESPONSE_FLAG: u8 = 0x80;
 
 /// Name on the wire of a query with one question and no answers, if it is not compressed.
 #[inline]
-pub(super) fn queried_name(bytes: &[u8]) -> Option<&[u8]> {
+pub(crate) fn queried_name(bytes: &[u8]) -> Option<&[u8]> {
     let ([_, _, flags, _, 0, 1, 0, 0, ..], names) = bytes.split_first_chunk::<HEADER_LEN>()? else {
         return None;
     };
@@ -34,6 +34,13 @@ pub(super) fn queried_name(bytes: &[u8]) -> Option<&[u8]> {
             return None;
         }
     }
+}
+
+/// Last eight bytes of a name on the wire without the root, the last one highest; zero if it has fewer.
+#[inline]
+pub(crate) fn name_tail(name: &[u8]) -> u64 {
+    name.last_chunk()
+        .map_or(0, |[a, b, c, d, e, f, g, h, _]| u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]))
 }
 
 /// Digest of a name on the wire that one client asks for: NH over blocks of twelve bytes and the hash so far, which begins with the

@@ -67,7 +67,8 @@ pub(super) fn looks_like_dns(bytes: &[u8]) -> bool {
 }
 
 /// Appends labels as text in lower case, with dots between them; what exceeds the length of a name is left out.
-pub(super) fn push_labels(text: &mut ShortName, labels: &[&[u8]]) {
+#[inline(never)] // rare, and called from several places
+pub(crate) fn push_labels(text: &mut ShortName, labels: &[&[u8]]) {
     for label in labels {
         if !text.is_empty() {
             let _full_is_cut = text.push('.');

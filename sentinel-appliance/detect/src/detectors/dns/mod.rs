@@ -18,3 +18,8 @@ pub(crate) mod rebinding;
 pub mod score;
 mod suffix;
 pub(crate) mod tunnel;
+
+pub(crate) use digest::{name_tail, queried_name};
+pub(crate) use ends::push_labels;
+pub(crate) use question::read_question;
+pub(crate) use suffix::Labels;

@@ -14,7 +14,7 @@ const MAX_NAME_LEN: usize = 255;
 
 /// Question of a message, without its name.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// Type of the records.
     pub(super) qtype: RecordType,
     /// Position behind the question; the end of the message if the name is compressed.
@@ -24,7 +24,7 @@ pub(super) struct Asked {
 }
 
 /// Fills `labels` with those of the first question, most specific first, and gives all else; `None` if the message has none that is sound. `bytes` are those of the message.
-pub(super) fn read_question<'m>(
+pub(crate) fn read_question<'m>(
     message: &Message<'m>,
     bytes: &'m [u8],
     labels: &mut Labels<'m>,

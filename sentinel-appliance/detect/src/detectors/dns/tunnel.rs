@@ -29,7 +29,7 @@ use sentinel_track::flow::Role;
 use sentinel_track::table::CoarseSpan;
 use sentinel_units::Address;
 
-use super::digest::{Recent, digest, queried_name};
+use super::digest::{Recent, digest, name_tail, queried_name};
 use super::ends::{Ends, ends, is_local, is_reverse_of_ipv6, looks_like_dns, push_labels, second};
 use super::information::{PathHash, is_verdict};
 use super::leaks::{Leak, LeakSet, Leaks, SPREAD};
@@ -75,6 +75,8 @@ pub(crate) struct DnsTunnel<'m> {
     settings: TunnelSettings,
     /// Set if the next response of the flow seen last is read.
     wants_response: bool,
+    /// Set if this detector or another that asks for it reads DNS.
+    is_read: bool,
     /// Set if messages over TCP arrive reassembled through [`Self::message`]; their segments are then not read.
     streams_are_reassembled: bool,
 }
@@ -117,6 +119,7 @@ impl<'m> DnsTunnel<'m> {
             load: Load::default(),
             settings: config.into(),
             wants_response: true,
+            is_read: config.enabled,
             streams_are_reassembled: false,
         }
     }
@@ -129,6 +132,11 @@ impl<'m> DnsTunnel<'m> {
 
     pub(crate) const fn evictions(&self) -> u64 {
         self.leaks.evictions()
+    }
+
+    /// Another detector reads queries too, or not.
+    pub(crate) const fn set_read(&mut self, by_another: bool) {
+        self.is_read = self.settings.activation.enabled || by_another;
     }
 
     /// Messages that were not read because there were too many.
@@ -144,7 +152,8 @@ impl<'m> DnsTunnel<'m> {
     /// Returns true if payloads between these ports are read, as far as the last message of the flow decides it.
     #[inline]
     pub(crate) fn reads(&self, tuple: &FiveTuple) -> bool {
-        self.is_dns(tuple)
+        self.is_read
+            && (tuple.destination_port == DNS || tuple.source_port == DNS)
             && (tuple.destination_port == DNS || tuple.tcp_flags.is_some() || self.wants_response)
     }
 
@@ -219,7 +228,15 @@ impl<'m> DnsTunnel<'m> {
                 Role { from_initiator: true, certain: false, is_first: false, idle: CoarseSpan::default() };
             let source_hash = setting.key.address(packet.tuple.source);
             self.message_of(
-                &Event { setting, packet, role, source_hash, session: 0, question: Cell::default() },
+                &Event {
+                    setting,
+                    packet,
+                    role,
+                    source_hash,
+                    session: 0,
+                    question: Cell::default(),
+                    tail: Cell::default(),
+                },
                 message,
                 None,
                 findings,
@@ -235,6 +252,7 @@ impl<'m> DnsTunnel<'m> {
         let longest = usize::from(self.settings.max_characters) + 2;
         let name = queried_name(bytes).filter(|name| name.len() <= longest);
         let weight = name.map(|name| {
+            event.tail.set(name_tail(name));
             let digest = digest(event.setting.key, event.source_hash, name);
             if self.recent.holds(digest) { None } else { self.load.query(second, event.source_hash, digest) }
         });

@@ -146,7 +146,7 @@ impl<'m> SuspiciousPort<'m> {
                 mac: event.packet.sender_mac().filter(|_| is_from_initiator),
                 ..Subject::default()
             },
-            evidence: Evidence::ListedPort { count: 1, label: listed.label.clone() },
+            evidence: Evidence::Listed { count: 1, label: listed.label.clone() },
             adds: 1,
             scope: scope(responder.address, responder.port),
         }
@@ -226,7 +226,7 @@ mod tests {
             .raised
             .iter()
             .map(|alert| match &alert.evidence {
-                Evidence::ListedPort { count, label } => (alert.phase, *count, label.as_str()),
+                Evidence::Listed { count, label } => (alert.phase, *count, label.as_str()),
                 other => panic!("{other:?}"),
             })
             .collect();

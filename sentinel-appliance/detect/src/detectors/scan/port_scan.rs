@@ -407,6 +407,7 @@ mod tests {
             source_hash: key.address(packet.tuple.source),
             session: 0,
             question: core::cell::Cell::default(),
+            tail: core::cell::Cell::default(),
         };
         let mut slots = [Incident::default()];
         let incident_limits =

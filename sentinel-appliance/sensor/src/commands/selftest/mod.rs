@@ -8,6 +8,7 @@ mod frame;
 mod traces;
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sentinel_alert::Test;
@@ -22,11 +23,13 @@ use sentinel_units::{LinkType, Timestamp};
 use crate::commands::read::FILE_SEED;
 use crate::packets::filter::PacketFilter;
 use crate::packets::show::{Facts, line};
-use crate::settings::{Settings, suspicious_ports};
+use crate::settings::lists::Lists;
+use crate::settings::{Settings, signatures};
 use crate::system::clock::Clock;
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
 use crate::worker::analyser::{Analyser, LiveConfig};
+use crate::worker::memory;
 use frame::{ACK, SYN, dns_query, tcp, udp};
 use traces::{TRACES, Trace};
 
@@ -90,8 +93,10 @@ impl Report {
 /// Runs the traces one after the other through one engine, a day apart.
 fn detectors(report: &mut Report) -> Result<(), Failure> {
     let settings = Settings::default();
-    let listed = suspicious_ports::load(None).map_err(Failure::new)?;
-    let live_config = LiveConfig::new(&settings, &[], listed);
+    let mut lists = Lists::load(&settings, &settings)?;
+    let room = memory::list_room(settings.memory_kib);
+    lists.signatures = Arc::new(signatures::parse(traces::SIGNATURES, room).map_err(Failure::new)?);
+    let live_config = LiveConfig::new(&settings, &[], lists);
     let mut analyser = Analyser::new(settings.memory_kib, HashKey::new(FILE_SEED), &live_config);
     let mut now = Timestamp::from_parts(1_700_000_000, 0);
     for trace in TRACES {

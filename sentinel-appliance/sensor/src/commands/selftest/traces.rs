@@ -68,7 +68,36 @@ pub(super) const TRACES: &[Trace] = &[
     Trace { test: Test::Beacon, raised_at: |contacts| contacts + 3, step: calls },
     Trace { test: Test::NewDevice, raised_at: |_| 2, step: newcomer },
     Trace { test: Test::LargeTransfer, raised_at: |bytes| 1 + bytes.div_ceil(DOWNLOADED), step: download },
+    Trace { test: Test::ChatApp, raised_at: second, step: |step, give| asks(step, "chat.test", give) },
+    Trace { test: Test::CloudStorage, raised_at: second, step: |step, give| asks(step, "cloud.test", give) },
+    Trace { test: Test::SuspiciousTld, raised_at: second, step: |step, give| asks(step, "abused", give) },
+    Trace {
+        test: Test::MaliciousDomain,
+        raised_at: second,
+        step: |step, give| asks(step, "evil.test", give),
+    },
+    Trace { test: Test::MaliciousIp, raised_at: second, step: |step, give| call_listed(step, 1, give) },
+    Trace { test: Test::TorExitNode, raised_at: second, step: |step, give| call_listed(step, 2, give) },
+    Trace { test: Test::TorRelay, raised_at: second, step: |step, give| call_listed(step, 3, give) },
+    Trace { test: Test::TorBridge, raised_at: second, step: |step, give| call_listed(step, 4, give) },
+    Trace { test: Test::DatacenterIp, raised_at: second, step: |step, give| call_listed(step, 5, give) },
+    Trace { test: Test::ProxyVpn, raised_at: second, step: |step, give| call_listed(step, 6, give) },
 ];
+
+/// Lists of the self-test: names that nobody owns (RFC 6761), addresses for documentation (RFC 5737).
+pub(super) const SIGNATURES: &str = r#"{
+    "chat": [{"name": "Chat", "domains": ["chat.test"]}],
+    "cloud": [{"name": "Cloud", "domains": ["cloud.test"]}],
+    "suspicious_tlds": ["abused"],
+    "malicious": {"addresses": ["198.51.100.1"], "domains": ["evil.test"]},
+    "tor": {"exit_nodes": ["198.51.100.2"], "relays": ["198.51.100.3"], "bridges": ["198.51.100.4"]},
+    "datacenter": ["198.51.100.5"],
+    "proxy_vpn": ["198.51.100.6"]
+}"#;
+
+const fn second(_threshold: u32) -> u32 {
+    2
+}
 
 const fn same(threshold: u32) -> u32 {
     threshold
@@ -291,6 +320,19 @@ fn download(step: u32, give: Give<'_>) {
         number.copy_from_slice(&step.wrapping_mul(DOWNLOADED).to_be_bytes());
     }
     give(&frame);
+}
+
+/// A question for a name that ends like a listed one, then for one below the listed one.
+fn asks(step: u32, listed: &str, give: Give<'_>) {
+    let separator = if step == 1 { "x" } else { "." };
+    let query = frame::dns_query(&["www", separator, listed].concat());
+    give(&frame::udp((CLIENT, port(46_000, step)), (OUTSIDE, 53), &query));
+}
+
+/// A request to an address that is not listed, then to the listed one; nobody answers.
+fn call_listed(step: u32, listed: u8, give: Give<'_>) {
+    let last = if step == 1 { 200 } else { listed };
+    give(&frame::tcp((CLIENT, port(47_000, step)), (Ipv4Addr::new(198, 51, 100, last), 443), SYN, &[]));
 }
 
 #[cfg(test)]

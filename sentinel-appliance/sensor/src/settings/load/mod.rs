@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::lists::Lists;
 use super::problem::{Origin, Problem, nearest};
 use super::registry::{self, Section, Setting, Settings};
 use super::relation::RELATIONS;
 use super::renamed;
-use super::suspicious_ports;
 use super::uci::Word;
 use crate::terminal::count::count;
 
@@ -74,8 +74,7 @@ impl Settings {
 impl Loaded {
     /// Problems with the files that the settings name, which `run` would read: none of them is open yet.
     pub(crate) fn file_problems(&self) -> Vec<Problem> {
-        let list = suspicious_ports::load(self.settings.suspicious_ports_file.as_deref());
-        list.err().map(|error| self.problem_with("suspicious_ports_file", &error)).into_iter().collect()
+        Lists::problems(&self.settings).map(|(key, error)| self.problem_with(key, &error)).collect()
     }
 
     /// Problem with the value of the setting `key`, at the place that the value comes from.

@@ -1,0 +1,367 @@
+//! Tests of lists of names and addresses, by frames.
+
+extern crate std;
+use std::net::Ipv4Addr;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use sentinel_alert::{Evidence, Kind, Phase, Test};
+
+use super::address_list::SINGLE_ADDRESS;
+use super::address_list::tests::packed;
+use super::name_list::name_entry;
+use super::signatures::{ABUSED_ZONE, ALLOWED, MALICIOUS, signatures_header, signatures_need};
+use crate::Configs;
+use crate::engine::memory::Capacities;
+use crate::testkit::{
+    ACK, CLIENT, GATEWAY, KEY, OUTSIDE, ROOMY, SYN, SYN_ACK, Sensor, VICTIM, alone, configs, dns, ipv4,
+    segment, tcp, udp,
+};
+
+const DAY: u64 = 86_400_000;
+const NAMES: &[(&str, u8)] = &[
+    ("signal.org", 0),
+    ("signal.me", 0),
+    ("dropbox.com", 1),
+    ("xyz", ABUSED_ZONE),
+    ("evil.xyz", MALICIOUS),
+    ("a.evil.xyz", MALICIOUS),
+    ("good.evil.xyz", ALLOWED),
+    ("fine.xyz", ALLOWED),
+];
+const SERVICES: &[u8] = b"\x00\x06Signal\x01\x07Dropbox";
+const CLASSES: [(u8, Test); 6] = [
+    (0, Test::MaliciousIp),
+    (1, Test::TorExitNode),
+    (2, Test::TorRelay),
+    (3, Test::TorBridge),
+    (4, Test::DatacenterIp),
+    (5, Test::ProxyVpn),
+];
+
+/// 198.51.100.N is in the class N.
+const fn of_class(class: u8) -> Ipv4Addr {
+    Ipv4Addr::new(198, 51, 100, class)
+}
+
+fn lists(names: &[(&str, u8)], ranges: &[(&str, u8)]) -> Vec<u8> {
+    let mut entries: Vec<_> = names.iter().map(|(name, value)| name_entry(name.as_bytes(), *value)).collect();
+    entries.sort_unstable();
+    let (addresses, (v4, v6)) = packed(ranges);
+    let [names, v4, v6] = [entries.len(), v4, v6].map(|count| u32::try_from(count).unwrap());
+    let entries: Vec<_> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+    [&signatures_header(names, v4, v6)[..], &entries, &addresses, SERVICES].concat()
+}
+
+fn sensor(configs: &Configs) -> Sensor {
+    let single = |class: u8| class | SINGLE_ADDRESS;
+    let ranges = [
+        ("10.20.30.10", single(1)),
+        ("192.0.2.0", 1),
+        ("192.0.2.9", 1 | 1 << 6),
+        ("192.0.2.10", 1),
+        ("192.0.3.0", 0),
+        ("198.51.100.0", single(1)),
+        ("198.51.100.1", single(1 << 1)),
+        ("198.51.100.2", single(1 << 2)),
+        ("198.51.100.3", single(1 << 3)),
+        ("198.51.100.4", single(1 << 4)),
+        ("198.51.100.5", single(1 << 5)),
+        ("198.51.100.8", single(1 | 1 << 1 | 1 << 2)),
+    ];
+    let mut sensor = Sensor::with(ROOMY, KEY, configs);
+    assert!(sensor.engine.set_signatures(Some(&lists(NAMES, &ranges)), &[]));
+    sensor
+}
+
+fn question(from: Ipv4Addr, name: &str) -> Vec<u8> {
+    udp((from, 40_000), (GATEWAY, 53), &dns(name, false))
+}
+
+/// Tests and labels of what opened.
+fn told(sensor: &Sensor) -> Vec<(Test, &str)> {
+    let opened = sensor.raised.iter().filter(|alert| alert.phase == Phase::Open);
+    opened
+        .map(|alert| match &alert.evidence {
+            Evidence::Listed { label, .. } => (alert.test, label.as_str()),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+fn closed(sensor: &mut Sensor) -> Vec<String> {
+    sensor.finish();
+    let closed = sensor.raised.iter().filter(|alert| alert.phase == Phase::Close);
+    let mut closed: Vec<_> = closed.map(|alert| alert.summary().to_string()).collect();
+    closed.sort();
+    closed
+}
+
+#[test]
+fn listed_names_and_those_below_them_are_told() {
+    for (name, expected) in [
+        ("signal.org", &[(Test::ChatApp, "Signal")][..]),
+        ("CHAT.Signal.ORG", &[(Test::ChatApp, "Signal")]),
+        ("www.dropbox.com", &[(Test::CloudStorage, "Dropbox")]),
+        ("notdropbox.com", &[]),
+        ("dropbox.com.evil.example", &[]),
+        ("shop.xyz", &[(Test::SuspiciousTld, "shop.xyz")]),
+        ("xyz.example", &[]),
+        ("a.evil.xyz", &[(Test::SuspiciousTld, "a.evil.xyz"), (Test::MaliciousDomain, "a.evil.xyz")]),
+        ("good.evil.xyz", &[]),
+        ("www.fine.xyz", &[]),
+        ("www.example.org", &[]),
+    ] {
+        for is_fast in [false, true] {
+            let mut sensor = sensor(&configs());
+            let frame = question(CLIENT, name);
+            if is_fast {
+                sensor.fast(0, &frame);
+            } else {
+                sensor.frame(0, &frame);
+            }
+            assert_eq!(told(&sensor), expected, "{name}");
+        }
+        // Without the detectors that measure the name first.
+        let mut configs = configs();
+        crate::testkit::config_of(&mut configs, Kind::DnsTunnel).enabled = false;
+        crate::testkit::config_of(&mut configs, Kind::Dga).enabled = false;
+        let mut sensor = sensor(&configs);
+        sensor.frame(0, &question(CLIENT, name));
+        assert_eq!(told(&sensor), expected, "{name}");
+    }
+}
+
+#[test]
+fn answers_other_ports_strangers_and_other_bytes_tell_nothing() {
+    let mut sensor = sensor(&configs());
+    for frame in [
+        udp((GATEWAY, 53), (CLIENT, 40_000), &dns("evil.xyz", true)),
+        udp((GATEWAY, 53), (CLIENT, 53), &dns("evil.xyz", true)),
+        udp((CLIENT, 5353), (GATEWAY, 5353), &dns("evil.xyz", false)),
+        udp((CLIENT, 40_000), (GATEWAY, 53), b"evil.xyz"),
+        question(OUTSIDE, "evil.xyz"),
+    ] {
+        sensor.frame(0, &frame);
+    }
+    assert_eq!(told(&sensor), []);
+}
+
+/// A name that is asked for again counts again, though other detectors pass over it; so does one among so many that they sample.
+#[test]
+fn names_that_other_detectors_pass_over_are_looked_up() {
+    let mut sensor = sensor(&configs());
+    for number in 0..2_000 {
+        sensor.frame(number / 10, &question(CLIENT, &std::format!("n{number}.example.org")));
+    }
+    for millis in 200..203 {
+        sensor.frame(millis, &question(CLIENT, "a.evil.xyz"));
+    }
+    let closed = closed(&mut sensor);
+    let expected = "10.20.30.11 asked for a.evil.xyz or others of the same entry (listed as malicious) 3 times at 10.20.30.1 port 53";
+    assert!(closed.iter().any(|summary| summary.starts_with(expected)), "{closed:?}");
+}
+
+#[test]
+fn a_service_is_told_once_a_day_for_each_host_and_malicious_names_are_counted() {
+    let mut sensor = sensor(&configs());
+    for hour in 0..10 {
+        sensor.frame(hour * 500_000, &question(CLIENT, "signal.org"));
+        sensor.frame(hour * 500_000, &question(CLIENT, "signal.me"));
+    }
+    assert_eq!(told(&sensor).len(), 1);
+    sensor.frame(5_000_000, &question(VICTIM, "signal.me"));
+    sensor.frame(5_000_000, &question(CLIENT, "dropbox.com"));
+    sensor.frame(5_000_000 + DAY, &question(CLIENT, "signal.me"));
+    assert_eq!(told(&sensor).len(), 4);
+    let mut sensor = self::sensor(&configs());
+    for name in ["a.evil.xyz", "b.evil.xyz", "a.evil.xyz"] {
+        sensor.frame(0, &question(CLIENT, name));
+    }
+    assert_eq!(
+        closed(&mut sensor),
+        [
+            "10.20.30.11 asked for a.evil.xyz (in an often abused zone) \
+             at 10.20.30.1 port 53, over 0 s after it began",
+            "10.20.30.11 asked for a.evil.xyz or others of the same entry (listed as malicious) 3 times \
+             at 10.20.30.1 port 53, over 0 s after it began",
+        ]
+    );
+}
+
+#[test]
+fn a_rule_of_the_operator_allows_a_name_and_what_is_below_it() {
+    let mut sensor = sensor(&configs());
+    let rule = "kind=malicious_domain+name=evil.xyz".parse().unwrap();
+    assert_eq!(sensor.engine.set_allow_rules(&[rule]), 0);
+    sensor.frame(0, &question(CLIENT, "b.evil.xyz"));
+    assert_eq!(told(&sensor), [(Test::SuspiciousTld, "b.evil.xyz")]);
+}
+
+/// A resolver at home asks for what its clients ask for: they are named, it is not.
+#[test]
+fn what_a_resolver_forwards_is_its_clients() {
+    let mut sensor = sensor(&configs());
+    let to = |from, to, name: &str| udp((from, 40_000), (to, 53), &dns(name, false));
+    sensor.frame(0, &to(CLIENT, VICTIM, "a.evil.xyz"));
+    sensor.frame(5, &to(VICTIM, OUTSIDE, "a.evil.xyz"));
+    let sources = |sensor: &Sensor| {
+        let opened = sensor.raised.iter().filter(|alert| alert.test == Test::MaliciousDomain);
+        opened.map(|alert| alert.subject.source.unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(sources(&sensor), ["10.20.30.11"]);
+    sensor.frame(59_000, &to(VICTIM, OUTSIDE, "b.evil.xyz"));
+    assert_eq!(sources(&sensor), ["10.20.30.11"]);
+    sensor.frame(61_000, &to(VICTIM, OUTSIDE, "a.evil.xyz"));
+    assert!(sources(&sensor).contains(&"10.20.30.10".to_string()), "asked by itself");
+}
+
+#[test]
+fn a_flow_to_a_listed_address_is_told_answered_or_not() {
+    for (class, test) in CLASSES {
+        let (client, server) = ((CLIENT, 40_000), (of_class(class), 443));
+        for frame in [tcp(client, server, SYN), udp(client, server, &[0]), tcp(client, server, ACK)] {
+            let mut sensor = sensor(&configs());
+            for millis in 0..3 {
+                sensor.frame(millis, &frame);
+            }
+            assert_eq!(sensor.opened(), [test]);
+            let subject = &sensor.raised[0].subject;
+            assert_eq!(subject.destination, Some(std::net::IpAddr::V4(of_class(class)).into()));
+        }
+        let mut sensor = sensor(&alone(test.kind()));
+        sensor.fast(0, &tcp(client, server, SYN));
+        assert_eq!(sensor.opened(), [test], "with no detector that counts bytes");
+    }
+}
+
+#[test]
+fn what_comes_from_outside_accuses_nobody() {
+    let mut sensor = sensor(&configs());
+    for (name, frame) in [
+        ("a request of a listed address", tcp((of_class(0), 40_000), (CLIENT, 22), SYN)),
+        ("its backscatter", tcp((of_class(0), 443), (CLIENT, 40_000), SYN_ACK)),
+        ("the reset of that", tcp((CLIENT, 40_000), (of_class(0), 443), 4)),
+        ("a reset that looks like an opening", tcp((CLIENT, 50_000), (of_class(0), 443), 0x14)),
+        ("an answer that looks like an opening", tcp((CLIENT, 50_001), (of_class(0), 443), SYN_ACK)),
+        ("a datagram like an answer", udp((of_class(0), 53), (CLIENT, 40_001), &[0])),
+        ("another address", tcp((CLIENT, 40_002), (OUTSIDE, 443), SYN)),
+        ("an internal address", tcp((CLIENT, 40_003), (VICTIM, 443), SYN)),
+        (
+            "an allowed address of a listed network",
+            tcp((CLIENT, 40_004), (Ipv4Addr::new(192, 0, 2, 9), 443), SYN),
+        ),
+    ] {
+        sensor.frame(0, &frame);
+        assert_eq!(sensor.opened(), [], "{name}");
+    }
+    sensor.frame(0, &tcp((CLIENT, 40_005), (Ipv4Addr::new(192, 0, 2, 8), 443), SYN));
+    assert_eq!(sensor.opened(), [Test::MaliciousIp]);
+}
+
+#[test]
+fn flows_are_counted_and_classes_of_information_told_once_a_day() {
+    let mut sensor = sensor(&configs());
+    for flow in 0..5 {
+        for class in [0, 4, 5] {
+            sensor.frame(u64::from(flow), &tcp((CLIENT, 41_000 + flow), (of_class(class), 443), SYN));
+        }
+    }
+    sensor.frame(10, &tcp((CLIENT, 42_000), (of_class(8), 443), SYN));
+    sensor.frame(11, &tcp((CLIENT, 42_001), (of_class(1), 9_001), SYN));
+    let with = |middle: &str| {
+        std::format!("10.20.30.11 contacted an address listed as {middle} port 443, over 0 s after it began")
+    };
+    assert_eq!(
+        closed(&mut sensor),
+        [
+            "10.20.30.11 contacted an address listed as Tor exit node 2 times, over 0 s after it began"
+                .to_string(),
+            with("malicious 5 times at 198.51.100.0"),
+            with("malicious at 198.51.100.8"),
+            with("proxy or VPN at 198.51.100.5"),
+            with("that of a data centre at 198.51.100.4"),
+        ]
+    );
+}
+
+#[test]
+fn each_kind_is_switched_alone_and_nothing_is_told_without_a_list() {
+    for (kind, name) in [
+        (Kind::ChatApp, "signal.org"),
+        (Kind::CloudStorage, "dropbox.com"),
+        (Kind::SuspiciousTld, "evil.xyz"),
+        (Kind::MaliciousDomain, "evil.xyz"),
+    ] {
+        let mut sensor = sensor(&alone(kind));
+        for (name, _) in NAMES {
+            sensor.frame(0, &question(CLIENT, name));
+        }
+        let kinds: Vec<_> = told(&sensor).iter().map(|(test, _)| test.kind()).collect();
+        assert!(!kinds.is_empty() && kinds.iter().all(|told| *told == kind), "{name}: {kinds:?}");
+    }
+    let mut sensor = Sensor::new();
+    sensor.frame(0, &question(CLIENT, "evil.xyz"));
+    sensor.frame(0, &tcp((CLIENT, 40_000), (of_class(0), 443), SYN));
+    assert_eq!(told(&sensor), []);
+}
+
+#[test]
+fn lists_that_do_not_fit_leave_those_before() {
+    let large: Vec<_> = (0..200).map(|number| std::format!("{number}.test")).collect();
+    let large: Vec<_> = large.iter().map(|name| (name.as_str(), MALICIOUS)).collect();
+    let large = lists(&large, &[]);
+    assert!(signatures_need(&large) > ROOMY.tables.signatures);
+    let mut sensor = sensor(&configs());
+    assert!(!sensor.engine.set_signatures(Some(&large), &[]));
+    assert!(!sensor.engine.set_signatures(Some(b"no lists"), &[]));
+    sensor.frame(0, &question(CLIENT, "signal.org"));
+    sensor.frame(0, &tcp((CLIENT, 40_000), (of_class(0), 443), SYN));
+    assert_eq!(sensor.opened(), [Test::ChatApp, Test::MaliciousIp]);
+    // The same room is enough for just as much.
+    let small = lists(NAMES, &[]);
+    let tables = crate::TableCapacities { signatures: signatures_need(&small), ..ROOMY.tables };
+    let mut sensor = Sensor::with(Capacities { tables, ..ROOMY }, KEY, &configs());
+    assert!(sensor.engine.set_signatures(Some(&small), &[]));
+    sensor.frame(0, &question(CLIENT, "signal.org"));
+    assert_eq!(sensor.opened(), [Test::ChatApp]);
+}
+
+/// The lists that are built in come back when the operator's file is no longer named.
+#[test]
+fn lists_are_replaced_while_running() {
+    let built_in: &'static [u8] = lists(&[("dropbox.com", 1)], &[]).leak();
+    let mut sensor = Sensor::with(ROOMY, KEY, &configs());
+    assert!(sensor.engine.set_signatures(None, built_in));
+    sensor.frame(0, &question(CLIENT, "dropbox.com"));
+    assert!(sensor.engine.set_signatures(Some(&lists(&[("signal.org", 0)], &[])), built_in));
+    sensor.frame(1, &question(VICTIM, "dropbox.com"));
+    sensor.frame(1, &question(VICTIM, "signal.org"));
+    assert!(sensor.engine.set_signatures(None, built_in));
+    sensor.frame(2, &question(VICTIM, "dropbox.com"));
+    sensor.frame(2, &question(VICTIM, "a.signal.org"));
+    assert_eq!(sensor.opened(), [Test::CloudStorage, Test::ChatApp, Test::CloudStorage]);
+}
+
+#[test]
+fn queries_over_tcp_are_read_once_they_are_complete() {
+    let message = dns("a.evil.xyz", false);
+    let length = u16::try_from(message.len()).unwrap().to_be_bytes();
+    let stream = [&length[..], &message].concat();
+    let mut sensor = sensor(&alone(Kind::MaliciousDomain));
+    let storage = crate::ReassemblyStorage::allocate(
+        &crate::ReassemblyCapacities::within(1 << 16),
+        &mut crate::testkit::Leaked,
+    );
+    sensor.engine.enable_reassembly(storage);
+    let syn = tcp((CLIENT, 40_000), (GATEWAY, 53), SYN);
+    sensor.frame(0, &syn);
+    let mut at = 8;
+    for part in stream.chunks(9) {
+        let mut bytes = segment(40_000, 53, 0x18, part);
+        bytes[4..8].copy_from_slice(&u32::to_be_bytes(at));
+        sensor.frame(1, &ipv4(CLIENT, GATEWAY, 6, &bytes));
+        at += u32::try_from(part.len()).unwrap();
+    }
+    assert_eq!(told(&sensor), [(Test::MaliciousDomain, "a.evil.xyz")]);
+}
