@@ -142,6 +142,10 @@ fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
             write!(out, ",\"threshold_score\":{threshold},\"name\":")?;
             string(name, out)
         }
+        Evidence::Observed { count, what } => {
+            write!(out, "\"count\":{count},\"what\":")?;
+            string(what, out)
+        }
         Evidence::Leak { bytes, threshold, messages, suffix } => {
             write!(out, "\"bytes_estimated\":{bytes},\"threshold_bytes\":{threshold}")?;
             write!(out, ",\"messages\":{messages},\"name_suffix\":")?;

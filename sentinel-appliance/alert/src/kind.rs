@@ -128,6 +128,12 @@ kinds! {
     DatacenterIp { "datacenter_ip", "Data centre", Blue, "T1583.003" },
     /// A host contacts a public proxy or VPN. Proxy: External Proxy.
     ProxyVpn { "proxy_vpn", "Proxy or VPN", Blue, "T1090.002" },
+    /// A host sends a password that anyone on the way can read. Network Sniffing, which finds it.
+    CleartextCredentials { "cleartext_credentials", "Clear-text credentials", Cyan, "T1040" },
+    /// A server negotiates poor TLS. Adversary-in-the-Middle, which it permits.
+    TlsRisk { "tls_risk", "TLS risk", Magenta, "T1557" },
+    /// Two hosts exchange data in echo messages. Non-Application Layer Protocol.
+    IcmpTunnel { "icmp_tunnel", "ICMP tunnel", Green, "T1095" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -317,6 +323,12 @@ tests! {
     DatacenterIp { DatacenterIp, Kind::DatacenterIp.name(), "that of a data centre", "at" },
     /// [`Kind::ProxyVpn`]: a flow opened to a listed address.
     ProxyVpn { ProxyVpn, Kind::ProxyVpn.name(), "proxy or VPN", "at" },
+    /// [`Kind::CleartextCredentials`]: connections with a password in clear text.
+    CleartextCredentials { CleartextCredentials, Kind::CleartextCredentials.name(), "sent credentials in clear text", "to" },
+    /// [`Kind::TlsRisk`]: connections of a poor version, suite or certificate.
+    TlsRisk { TlsRisk, Kind::TlsRisk.name(), "was offered poor TLS", "by" },
+    /// [`Kind::IcmpTunnel`]: echo messages whose data ping programs do not send.
+    IcmpTunnel { IcmpTunnel, Kind::IcmpTunnel.name(), "exchanged data in echo messages", "with" },
 }
 
 impl Test {

@@ -245,6 +245,13 @@ pub enum Evidence {
         /// The hardware address is a locally administered one: made up by the device, which may change it.
         is_random: bool,
     },
+    /// Property of connections or messages.
+    Observed {
+        /// Connections, or messages, in the incident so far that were looked at and had it.
+        count: u64,
+        /// Its name; empty if they differ in it. Never taken from traffic.
+        what: ShortName,
+    },
 }
 
 impl Evidence {

@@ -116,6 +116,13 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 _ => write!(out, " about {}", Printable(suffix)),
             }
         }
+        Evidence::Observed { what, .. } => {
+            out.write_str(counted)?;
+            match what.as_str() {
+                "" => Ok(()),
+                what => write!(out, " ({what})"),
+            }
+        }
         Evidence::Server { known, other, named, .. } if known == other => write!(out, "{counted}: {named}"),
         Evidence::Server { known, named, .. } => write!(out, "{counted} beside {known}, and names {named}"),
         Evidence::Answers { count, networks, named, name, .. } => {

@@ -138,6 +138,7 @@ enum WireEvidence<'a> {
     Answers { count: u32, networks: u32, threshold: u32, window_s: u32, named: [u32; 4], name: &'a str },
     Rhythm { contacts: u64, period_s: u32, deviation_percent: u8, hosts: u16, is_named: bool, prefix_bits: u8 },
     Device { is_random: bool },
+    Observed { count: u64, what: &'a str },
 }
 
 impl<'a> From<&'a Evidence> for WireEvidence<'a> {
@@ -151,6 +152,7 @@ impl<'a> From<&'a Evidence> for WireEvidence<'a> {
                 Self::Attempts { count, threshold, window_s }
             }
             Evidence::Listed { count, ref label } => Self::Listed { count, label },
+            Evidence::Observed { count, ref what } => Self::Observed { count, what },
             Evidence::Binding { before, after, changes } => {
                 Self::Binding { before: before.0, after: after.0, changes }
             }
@@ -201,6 +203,7 @@ impl TryFrom<WireEvidence<'_>> for Evidence {
                 Self::Attempts { count, threshold, window_s }
             }
             WireEvidence::Listed { count, label } => Self::Listed { count, label: name(label)? },
+            WireEvidence::Observed { count, what } => Self::Observed { count, what: name(what)? },
             WireEvidence::Binding { before, after, changes } => {
                 Self::Binding { before: Mac(before), after: Mac(after), changes }
             }

@@ -45,6 +45,8 @@ pub use detectors::lists::signatures::{
     signatures_need,
 };
 pub use detectors::lists::suspicious_port::{ListedPort, PortProtocol};
+pub use detectors::payload::icmp_tunnel::EchoPair;
+pub use detectors::payload::watch::Watch;
 pub use detectors::scan::contact_table::ContactSet;
 pub use detectors::source_table::{SourceActivity, SourceActivitySet};
 pub use detectors::transfer::exfiltration::{EgressBytes, EgressBytesSet};

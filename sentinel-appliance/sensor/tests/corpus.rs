@@ -163,7 +163,15 @@ fn alerts_of(corpus: &Path, capture: &Capture) -> Vec<String> {
         let is_simple = |alert: &&Value| {
             !matches!(
                 alert["test"].as_str(),
-                Some("failed_contacts" | "crafted_packets" | "host_sweep" | "per_victim")
+                Some(
+                    "failed_contacts"
+                        | "crafted_packets"
+                        | "host_sweep"
+                        | "per_victim"
+                        // What payloads show besides: log-ins in clear text, and old TLS.
+                        | "cleartext_credentials"
+                        | "tls_risk"
+                )
             )
         };
         let simple: BTreeSet<&str> =

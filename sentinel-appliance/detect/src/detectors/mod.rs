@@ -20,6 +20,7 @@
 //! | `Contacts` | with the table of sources, contacts that are looked at, and their answers | the first answer to one takes the slow path |
 //! | `Length` | length of every packet that it counts, also without ports | the fast path reads the frame's length |
 //! | `Destinations` | every segment and datagram of the slow path, and requests that are only counted | the first segment of the other direction takes the slow path where it asks for that |
+//! | `FirstPayloads` | SYN-ACKs, first packets, and segments of flows that it watches | the segments of these flows take the slow path |
 //! | `Icmp` | ICMP and ICMPv6 | nothing |
 //! | `Arp` | packets with neither ports nor ICMP | nothing |
 
@@ -28,6 +29,7 @@ pub(crate) mod beacon;
 pub(crate) mod dns;
 pub(crate) mod flood;
 pub(crate) mod lists;
+pub(crate) mod payload;
 pub(crate) mod scan;
 pub(crate) mod source_table;
 pub(crate) mod spoof;
@@ -59,6 +61,10 @@ use lists::signatures::{
     Tor,
 };
 use lists::suspicious_port::{ListedPort, SuspiciousPort};
+use payload::credentials::CleartextCredentials;
+use payload::icmp_tunnel::{EchoPair, IcmpTunnel};
+use payload::tls::TlsRisk;
+use payload::watch::{FirstPayloads, WATCHED, Watch};
 use scan::TFTP;
 use scan::contact_table::ContactSet;
 use scan::failed_contacts::{FailedContacts, HostSweep, is_group, is_stray};
@@ -98,6 +104,9 @@ wiring::detectors! {
     new_device: NewDevice { detects: [new_device: NewDevice], needs: [Elsewhere] }
     large_transfer: LargeTransfer<'m> { detects: [large_transfer: LargeTransfer], list: transfers [Transfer; entries 64, tiny 16], needs: [Elsewhere] }
     signatures: Signatures<'m> { detects: [chat_app: ChatApp, cloud_storage: CloudStorage, suspicious_tld: SuspiciousTld, malicious_domain: MaliciousDomain, malicious_ip: MaliciousIp, tor: Tor, datacenter_ip: DatacenterIp, proxy_vpn: ProxyVpn], spare: signatures [bytes 64], needs: [Questions, NewFlow] }
+    payloads: FirstPayloads<'m> { detects: [cleartext_credentials: CleartextCredentials], reads: [tls_risk], list: payload_servers [u32; entries 2048], list: payload_watches [Watch; entries 32], list: payload_flight [u8; entries 3072], needs: [FirstPayloads] }
+    tls_risk: TlsRisk { detects: [tls_risk: TlsRisk], needs: [Elsewhere] }
+    icmp_tunnel: IcmpTunnel<'m> { detects: [icmp_tunnel: IcmpTunnel], list: echo_pairs [EchoPair; entries 16], needs: [Icmp] }
 }
 
 /// Request of a detector about the flow of the packet that it was shown last. Packets of its direction stay [`Full`].
@@ -116,7 +125,15 @@ pub(crate) enum FlowRequest {
 impl<'m> Detectors<'m> {
     /// Request about the flow of the last packet, if a detector made one.
     pub(crate) fn take_flow_request(&mut self) -> Option<FlowRequest> {
-        self.brute_force.request.take().or_else(|| self.exfiltration.request.take())
+        let other = self.brute_force.request.take().or_else(|| self.exfiltration.request.take());
+        // Both keep bits with the flow, each its own.
+        match (self.payloads.request.take(), other) {
+            (None, other) => other,
+            (Some(bits), Some(FlowRequest::Session(other))) => {
+                Some(FlowRequest::Session(bits | other & !WATCHED))
+            }
+            (Some(bits), _) => Some(FlowRequest::Session(bits)),
+        }
     }
 
     /// Period within which the fast path finishes packets of a flow: the first packet of a flow in each period takes the slow path.
@@ -190,6 +207,11 @@ impl<'m> Detectors<'m> {
             Some(vlans) => self.link_layer.set_link(interface, vlans),
             None => self.link_layer.leave_link(),
         }
+    }
+
+    /// Servers that made room for others in the memory of first payloads.
+    pub(crate) const fn payload_evictions(&self) -> u64 {
+        self.payloads.evictions()
     }
 
     /// Bindings, takeovers and servers of links that were given up for want of room.
@@ -285,6 +307,7 @@ impl<'m> Detectors<'m> {
     pub(crate) const fn set_shard(&mut self) {
         self.contacts.set_shard();
         self.beacon.set_shard();
+        self.payloads.set_shard();
     }
 
     /// A fragment overlaps another of its datagram.
@@ -305,6 +328,11 @@ impl<'m> Detectors<'m> {
     /// Pairs with a rhythm that were given up for want of room.
     pub(crate) const fn beacon_evictions(&self) -> u64 {
         self.beacon.evictions()
+    }
+
+    /// Connections whose first payloads were not read because there were too many.
+    pub(crate) const fn unread_payloads(&self) -> u64 {
+        self.payloads.unwatched()
     }
 
     /// DNS messages that were not read because there were too many.

@@ -16,6 +16,7 @@
 //! | `Destinations` | `concerns_segment`, `tcp`, `concerns_datagram`, `datagram`, `response` |
 //! | `Contacts` | `Detectors::contact` |
 //! | `Sender` | `segment`, `reads` |
+//! | `FirstPayloads` | `concerns`, `segment`, `concerns_datagram`, `datagram` |
 //! | `Elsewhere` | none: another entry reads its settings |
 //! | `Length` | `segment`, `packet`, `is_egress`, `count_egress` |
 //! | `Icmp`, `Arp` | `packet` |
@@ -220,7 +221,21 @@ macro_rules! detectors {
                             }
                         }
                     })+)+
+                    $($($crate::detectors::wiring::first_payloads! {
+                        $need {
+                            if self.$field.concerns(event, flags) {
+                                is_unanswered |= self.$field.segment(event, flags, findings);
+                            }
+                        }
+                    })+)+
                 } else {
+                    $($($crate::detectors::wiring::first_payloads! {
+                        $need {
+                            if <$type>::concerns_datagram(event) {
+                                self.$field.datagram(event, findings);
+                            }
+                        }
+                    })+)+
                     $($($crate::detectors::wiring::udp! { $need { self.$field.segment(event, findings); } })+)+
                     if inspection == sentinel_track::flow::Inspection::Full {
                         $($($crate::detectors::wiring::unanswered! {
@@ -439,6 +454,7 @@ for_needs!($ new_flow: NewFlow);
 for_needs!($ udp: DatagramsFrom);
 for_needs!($ unanswered: UnansweredDatagrams);
 for_needs!($ destinations: Destinations);
+for_needs!($ first_payloads: FirstPayloads);
 for_needs!($ icmp: Icmp);
 for_needs!($ arp: Arp);
 for_needs!($ length: Length);

@@ -17,6 +17,7 @@ use sentinel_track::hash::HashKey;
 use sentinel_units::{LinkType, Timestamp};
 
 use crate::detectors::lists::suspicious_port::ListedPort;
+use crate::detectors::payload::watch::WATCHED;
 use crate::detectors::{Configs, Detectors, FlowRequest};
 use crate::incident::{AllowRule, Findings, IncidentLimits, Incidents};
 use crate::shared::event::{Counted, OtherEvent, Setting};
@@ -56,6 +57,8 @@ pub struct Losses {
     pub unread_messages: u64,
     /// Findings that a rule of the operator allows.
     pub allowed: u64,
+    /// Connections whose first payloads were not read because there were too many.
+    pub unread_payloads: u64,
 }
 
 /// Frames so far.
@@ -365,16 +368,23 @@ impl<'m> Engine<'m> {
             None => 0,
         };
         let is_unanswered = detectors.segment(setting, packet, role, looked_at, &mut findings);
+        let is_read =
+            is_tunnel || tuple.tcp_flags.is_some() && Detectors::is_payload_port(tuple.destination_port);
         if is_unanswered && let Some(request) = detectors.take_flow_request() {
             entry.set_inspection(Inspection::Full);
             match request {
                 FlowRequest::OneWay => {}
-                FlowRequest::Session(bits) => entry.set_session(bits),
+                FlowRequest::Session(bits) => {
+                    entry.set_session(bits);
+                    if bits & WATCHED != 0 && tuple.tcp_flags.is_some_and(TcpFlags::syn_ack) {
+                        entry.set_response_inspection(Inspection::Full);
+                    }
+                }
                 FlowRequest::Initiator => {
                     flows.set_initiator(flow, true, true, true, *now);
                 }
             }
-            return is_tunnel;
+            return is_read;
         }
         if is_unanswered && tuple.tcp_flags.is_some_and(TcpFlags::ordinary) {
             entry.expect_response();
@@ -392,7 +402,7 @@ impl<'m> Engine<'m> {
             let inspection = detectors.inspection(home_net, &response, from_initiator, is_unanswered);
             entry.set_response_inspection(inspection);
         }
-        is_tunnel || !is_udp && Detectors::is_payload_port(tuple.destination_port)
+        is_read
     }
 
     /// Advances the clock while there is no traffic.
@@ -425,10 +435,12 @@ impl<'m> Engine<'m> {
                 + self.detectors.link_evictions()
                 + self.detectors.name_evictions()
                 + self.detectors.beacon_evictions()
+                + self.detectors.payload_evictions()
                 + reassembly,
             closed_early: self.incidents.closed_early(),
             unread_messages: self.detectors.unread_messages(),
             allowed: self.incidents.allowed(),
+            unread_payloads: self.detectors.unread_payloads(),
         }
     }
 

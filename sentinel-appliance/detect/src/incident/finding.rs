@@ -91,6 +91,12 @@ pub(super) fn merge(total: &mut Evidence, finding: &Evidence, adds: u32) {
                 name.clone_from(seen);
             }
         }
+        (Evidence::Observed { count, what }, Evidence::Observed { what: seen, .. }) => {
+            *count = count.saturating_add(adds.into());
+            if what != seen {
+                what.clear();
+            }
+        }
         (Evidence::Leak { bytes, messages, .. }, _) => {
             *bytes = bytes.saturating_add(adds.into());
             *messages = messages.saturating_add(1);

@@ -86,6 +86,14 @@ pub(super) fn element<'p>(at: &mut Cursor<'p>, tag: u8) -> Result<&'p [u8], Malf
     }
 }
 
+/// Takes tag and length of an element of this kind, whose contents follow as far as they are there.
+pub(super) fn element_start(at: &mut Cursor<'_>, tag: u8) -> Result<(), Malformed> {
+    match header(at)? {
+        (found, _) if found == tag => Ok(()),
+        _ => Err(Malformed::BadSyntax),
+    }
+}
+
 /// Takes an element: its kind, and what is in it.
 // Called from several parsers: without the attribute each call may get a copy.
 #[inline(never)]

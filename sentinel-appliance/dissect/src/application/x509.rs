@@ -6,7 +6,7 @@
 
 use core::fmt;
 
-use super::ber::{INTEGER, OBJECT_IDENTIFIER, Oid, SEQUENCE, any_element, element};
+use super::ber::{INTEGER, OBJECT_IDENTIFIER, Oid, SEQUENCE, any_element, element, element_start};
 use crate::read::{Cursor, Malformed};
 
 const UTC_TIME: u8 = 0x17;
@@ -40,8 +40,18 @@ impl<'p> Certificate<'p> {
     /// - [`Malformed::Truncated`] or [`Malformed::BadLength`] if a length points outside.
     /// - [`Malformed::BadSyntax`] if something else is where a field should be.
     pub fn parse(der: &'p [u8]) -> Result<Self, Malformed> {
-        let mut at = Cursor::new(element(&mut Cursor::new(der), SEQUENCE)?);
-        let mut at = Cursor::new(element(&mut at, SEQUENCE)?);
+        element(&mut Cursor::new(der), SEQUENCE)?;
+        Self::parse_start(der)
+    }
+
+    /// Reads the same of a certificate that may be cut behind its subject.
+    ///
+    /// # Errors
+    /// Those of [`Certificate::parse`].
+    pub fn parse_start(der: &'p [u8]) -> Result<Self, Malformed> {
+        let mut at = Cursor::new(der);
+        element_start(&mut at, SEQUENCE)?;
+        element_start(&mut at, SEQUENCE)?;
         // Absent in version 1 (RFC 5280 section 4.1).
         if at.remaining().first() == Some(&VERSION) {
             element(&mut at, VERSION)?;
@@ -200,6 +210,24 @@ impl Time {
     }
 }
 
+/// Days before the months of a year that begins in March.
+const MARCH_DAYS: [u16; 12] = [0, 31, 61, 92, 122, 153, 184, 214, 245, 275, 306, 337];
+
+impl Time {
+    /// Seconds since 1970, for comparisons: fields out of their range are taken as they are, times before 1970 are zero.
+    #[must_use]
+    pub fn seconds(&self) -> u64 {
+        let Self { year, fields: [month, day, hour, minute, second] } = *self;
+        // Years that begin in March, so that the leap day is the last one.
+        let (year, month) = (u64::from(year) - u64::from(month < 3 && year > 0), usize::from(month) + 9);
+        let before = MARCH_DAYS.get(month % 12).copied().unwrap_or_default();
+        let days = year * 365 + year / 4 - year / 100 + year / 400 + u64::from(before) + u64::from(day);
+        // From 1 March of the year 0 to 1970, with the day that `day` counts from one.
+        let days = days.saturating_sub(719_469);
+        ((days * 24 + u64::from(hour)) * 60 + u64::from(minute)) * 60 + u64::from(second)
+    }
+}
+
 fn two_digits(at: &mut Cursor<'_>) -> Result<u8, Malformed> {
     match *at.array::<2>().map_err(|_| Malformed::BadSyntax)? {
         [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => Ok((tens - b'0') * 10 + (ones - b'0')),
@@ -291,6 +319,34 @@ mod tests {
         assert_eq!(certificate.not_after.to_string(), "2050-01-02T03:04:05.000000Z");
         assert_eq!(certificate.subject.common_name(), Some(&b"www.example.org"[..]));
         assert!(!certificate.is_self_issued() && certificate.not_before < certificate.not_after);
+    }
+
+    #[test]
+    fn the_start_suffices_up_to_the_subject() {
+        let bytes = certificate();
+        let whole = Certificate::parse(&bytes).unwrap();
+        let end = bytes.windows(15).position(|at| at == b"www.example.org").unwrap() + 15;
+        for cut in 0..bytes.len() {
+            let start = Certificate::parse_start(&bytes[..cut]).map(|found| (found.not_after, found.subject));
+            assert_eq!(start.ok(), (cut >= end).then_some((whole.not_after, whole.subject)), "{cut}");
+        }
+    }
+
+    #[test]
+    fn times_are_seconds_since_1970() {
+        let seconds = |year, month, day, hour, minute, second| {
+            Time { year, fields: [month, day, hour, minute, second] }.seconds()
+        };
+        assert_eq!(seconds(1970, 1, 1, 0, 0, 0), 0);
+        assert_eq!(seconds(2000, 2, 29, 23, 59, 59), 951_868_799);
+        assert_eq!(seconds(2000, 3, 1, 0, 0, 0), 951_868_800);
+        assert_eq!(seconds(2026, 11, 22, 9, 0, 1), 1_795_338_001);
+        assert_eq!(seconds(2050, 1, 2, 3, 4, 5), 2_524_705_445);
+        assert_eq!(seconds(1950, 1, 1, 0, 0, 0), 0);
+        assert_eq!(seconds(9999, 12, 31, 23, 59, 59), 253_402_300_799);
+        for year in [0, 1, 9999] {
+            let _no_panic = Time { year, fields: [99; 5] }.seconds();
+        }
     }
 
     #[test]

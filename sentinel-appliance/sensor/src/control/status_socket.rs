@@ -157,6 +157,7 @@ fn write_memory(snapshot: &Snapshot, settings: &Settings, mut memory: Object<'_>
     memory.number("evictions", snapshot.evictions);
     memory.number("incidents_closed_early", snapshot.closed_early);
     memory.number("dns_messages_unread", snapshot.unread_messages);
+    memory.number("first_payloads_unread", snapshot.unread_payloads);
     let mut tables = memory.list("tables");
     let workers = usize::try_from(settings.workers).unwrap_or(1);
     let share = memory::share(settings.memory_kib, settings.workers);

@@ -126,6 +126,7 @@ impl Worker {
         counts.closed_early = losses.closed_early;
         counts.unread_messages = losses.unread_messages;
         counts.allowed = losses.allowed;
+        counts.unread_payloads = losses.unread_payloads;
         counts.open_incidents = engine.open_incidents().0.into();
         self.snapshot_cell.publish(*counts);
     }

@@ -107,6 +107,8 @@ snapshot! {
     unread_messages,
     /// Findings that a rule of the operator allows.
     allowed,
+    /// Connections whose first payloads were not read because there were too many.
+    unread_payloads,
     /// Incidents open now.
     open_incidents,
     /// Alerts raised.

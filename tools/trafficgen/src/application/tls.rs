@@ -103,6 +103,60 @@ fn extension(kind: u16, payload: &[u8]) -> Vec<u8> {
     prefixed_pair(kind, payload)
 }
 
+/// Certificate in a first flight.
+#[derive(Clone, Copy, Debug)]
+pub struct Certificate {
+    /// Common name of the issuer.
+    pub issuer: &'static str,
+    /// Common name of the holder.
+    pub subject: &'static str,
+    /// Begin and end of its validity, as `UTCTime`.
+    pub validity: (&'static str, &'static str),
+    /// Bytes of its key.
+    pub key: usize,
+}
+
+/// Records of the first flight of a server up to TLS 1.2: hello, certificate, and the end of the flight.
+#[must_use]
+pub fn first_flight(minor: u8, suite: u16, certificate: &Certificate, random: &mut Random) -> Vec<u8> {
+    let hello = [&[3, minor][..], &random.bytes(32), &[0], &suite.to_be_bytes(), &[0]].concat();
+    let name = |text: &str| {
+        let part = [der(6, &[0x55, 4, 3]), der(0x0c, text.as_bytes())].concat();
+        der(0x30, &der(0x31, &der(0x30, &part)))
+    };
+    let (from, to) = certificate.validity;
+    let fields = [
+        der(0xa0, &der(2, &[2])),
+        der(2, &random.bytes(8)),
+        der(0x30, &[5, 0]),
+        name(certificate.issuer),
+        der(0x30, &[der(0x17, from.as_bytes()), der(0x17, to.as_bytes())].concat()),
+        name(certificate.subject),
+        der(0x30, &random.bytes(certificate.key)),
+    ];
+    let whole =
+        der(0x30, &[der(0x30, &fields.concat()), der(0x30, &[5, 0]), der(3, &random.bytes(256))].concat());
+    let list = prefixed24(&prefixed24(&whole));
+    let messages = [handshake(SERVER_HELLO, &hello), handshake(11, &list), handshake(14, &[])];
+    record(RECORD_HANDSHAKE, 0x0300 | u16::from(minor), &messages.concat())
+}
+
+/// Element of the distinguished encoding rules (X.690 section 10.1).
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(content.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let length: &[u8] = match (high, low) {
+        (0, 0..0x80) => &[low],
+        (0, _) => &[0x81, low],
+        _ => &[0x82, high, low],
+    };
+    [&[tag][..], length, content].concat()
+}
+
+fn prefixed24(payload: &[u8]) -> Vec<u8> {
+    let [_, a, b, c] = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();
+    [&[a, b, c][..], payload].concat()
+}
+
 fn prefixed_pair(number: u16, payload: &[u8]) -> Vec<u8> {
     [&number.to_be_bytes()[..], &prefixed16(payload)].concat()
 }

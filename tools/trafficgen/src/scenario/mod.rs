@@ -22,6 +22,7 @@ mod link;
 mod lookups;
 mod mixed;
 mod ordinary;
+mod payloads;
 mod port_scan;
 mod reassembly;
 mod scans;
@@ -147,6 +148,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         ordinary::SCENARIOS,
         beacon::SCENARIOS,
         large::SCENARIOS,
+        payloads::SCENARIOS,
     ]
     .into_iter()
     .flatten()

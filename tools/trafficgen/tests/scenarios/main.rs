@@ -9,6 +9,8 @@ mod lookups;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
+mod payloads;
+#[cfg(test)]
 mod victims;
 #[cfg(test)]
 mod walk;

@@ -11,6 +11,7 @@ use sentinel_trafficgen::TimedFrame;
 use crate::beacon::Calls;
 use crate::link::LinkOracle;
 use crate::lookups::Lookups;
+use crate::payloads::Payloads;
 use crate::victims::Victims;
 use crate::walk::{self, Fact, Fragment};
 
@@ -41,6 +42,7 @@ pub(crate) struct Oracle {
     /// By client, server and port of the server: answers in the order of their times, without banners.
     answers: BTreeMap<(IpAddr, IpAddr, u16), Vec<Vec<u8>>>,
     link: LinkOracle,
+    payloads: Payloads,
     flows: BTreeSet<(IpAddr, IpAddr, (u16, u16))>,
     fragments: BTreeMap<FragmentKey, Vec<u8>>,
     victims: Victims,
@@ -62,7 +64,8 @@ impl Oracle {
     fn fact(&mut self, frame: &TimedFrame, fact: Fact<'_>) {
         let at = frame.offset;
         match fact {
-            Fact::Echo { source, destination, request } => {
+            Fact::Echo { source, destination, request, message } => {
+                self.payloads.echo((source, destination), request, message);
                 if request {
                     self.echoes.entry(source).or_default().push((at, 1));
                 }
@@ -77,6 +80,7 @@ impl Oracle {
                 if !payload.is_empty() && !payload.starts_with(b"SSH-") && !payload.starts_with(b"220 ") {
                     self.answers.entry((destination, source, ports.0)).or_default().push(payload.to_vec());
                 }
+                self.payloads.segment((source, destination), ports, payload);
                 self.bytes(at, source, destination, frame.bytes.len());
             }
             Fact::Udp { source, destination, ports, payload } => {
@@ -100,6 +104,7 @@ impl Oracle {
         let is_leak = is_leaked(&self.leaked);
         let is_own = |kind: &&str| !is_leak || !["dns_rebinding", "fast_flux"].contains(kind);
         self.lookups.raised().into_iter().filter(is_own).for_each(|kind| raise_if(kind, true));
+        self.payloads.raised().into_iter().for_each(|kind| raise_if(kind, true));
         raise_if("port_scan", self.ports.values().any(|opened| max_distinct(opened, 10) >= 15));
         raise_if("port_scan", self.crafted.values().any(|count| *count >= 3));
         let failed = || self.contacts.iter().filter(|(_, answered)| !**answered).map(|(contact, _)| *contact);
@@ -361,7 +366,7 @@ fn question(message: &[u8]) -> Option<(String, Vec<u8>)> {
 const LISTED: [(&str, &str); 3] =
     [("signal.org", "chat_app"), ("dropbox.com", "cloud_storage"), ("xyz", "suspicious_tld")];
 
-fn is_internal(address: IpAddr) -> bool {
+pub(crate) fn is_internal(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_private() || v4.is_unspecified(),
         IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),

@@ -25,6 +25,8 @@ pub(crate) enum Fact<'f> {
         source: IpAddr,
         destination: IpAddr,
         request: bool,
+        /// Identifier, sequence number and data.
+        message: &'f [u8],
     },
     /// Fragment of a packet, which can be read when the last fragment is there.
     Fragment(Fragment<'f>),
@@ -200,8 +202,12 @@ pub(crate) fn transport(protocol: u8, body: &[u8], source: IpAddr, destination: 
             assert_ne!(number16(body, 6), 0, "a datagram with its checksum");
             Fact::Udp { source, destination, ports: ports(), payload: &body[8..] }
         }
-        1 if body[0] == 8 || body[0] == 0 => Fact::Echo { source, destination, request: body[0] == 8 },
-        58 if body[0] == 128 || body[0] == 129 => Fact::Echo { source, destination, request: body[0] == 128 },
+        1 if body[0] == 8 || body[0] == 0 => {
+            Fact::Echo { source, destination, request: body[0] == 8, message: &body[4..] }
+        }
+        58 if body[0] == 128 || body[0] == 129 => {
+            Fact::Echo { source, destination, request: body[0] == 128, message: &body[4..] }
+        }
         1 | 58 => Fact::Control,
         other => panic!("protocol {other}"),
     }

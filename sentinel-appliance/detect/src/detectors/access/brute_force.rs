@@ -22,6 +22,7 @@ use sentinel_units::{Address, Port};
 use super::failures::Failures;
 use super::session::{Refusal, Session};
 use crate::detectors::FlowRequest;
+use crate::detectors::payload::watch::WATCHED;
 use crate::incident::{Finding, Findings, scope};
 use crate::registry::{Detector, DetectorConfig, MAX_PORTS, PortsSetting, thresholds};
 use crate::shared::event::Event;
@@ -160,13 +161,13 @@ impl<'m> BruteForce<'m> {
     fn opened(&mut self, event: &Event<'_, '_>) -> bool {
         let is_watched = self.is_listed(event.packet.tuple.source_port)
             || self.failures.is_repeated(pair(event), event.setting.now);
-        self.request = is_watched.then_some(FlowRequest::Session(Session::OPENED));
+        self.request = is_watched.then_some(FlowRequest::Session(Session::OPENED | event.session & WATCHED));
         is_watched
     }
 
     #[inline]
     fn response(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) -> bool {
-        event.session != 0 && self.read(event, findings)
+        event.session & !WATCHED != 0 && self.read(event, findings)
     }
 
     /// Reads a segment of the responder of a session that is followed.
@@ -183,7 +184,7 @@ impl<'m> BruteForce<'m> {
             }
             Refusal::Unknown => return false,
         }
-        self.request = Some(FlowRequest::Session(session.into()));
+        self.request = Some(FlowRequest::Session(u32::from(session) | event.session & WATCHED));
         true
     }
 

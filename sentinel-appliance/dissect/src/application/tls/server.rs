@@ -25,6 +25,8 @@ pub struct ServerHello<'p> {
     pub cipher_suite: u16,
     /// The server's own certificate, complete, in DER. `None` from TLS 1.3 on, when a session is resumed, and if it is cut.
     pub certificate: Option<&'p [u8]>,
+    /// The same as far as it is there; empty if none of it is.
+    pub certificate_start: &'p [u8],
     extensions: &'p [u8],
 }
 
@@ -69,7 +71,10 @@ impl<'p> ServerHello<'p> {
             let Ok((kind, len)) = at.u8().and_then(|kind| Ok((kind, usize_of(at.u24()?)))) else { break };
             let body = at.take_up_to(len);
             if kind == CERTIFICATE {
-                hello.certificate = first_certificate(body).ok();
+                if let Ok((certificate, len)) = first_certificate(body) {
+                    hello.certificate_start = certificate;
+                    hello.certificate = (certificate.len() == len).then_some(certificate);
+                }
                 break;
             }
         }
@@ -86,7 +91,14 @@ impl<'p> ServerHello<'p> {
             let _compression = at.u8()?;
             // Before TLS 1.2 extensions were optional.
             let extensions = if at.is_empty() { &[] } else { list(&mut at)? };
-            Ok(Self { legacy_version, random, cipher_suite, certificate: None, extensions })
+            Ok(Self {
+                legacy_version,
+                random,
+                cipher_suite,
+                certificate: None,
+                certificate_start: &[],
+                extensions,
+            })
         };
         // The body is all there: running out of bytes is the fault of a length in it.
         read().map_err(|_| Malformed::BadLength)
@@ -128,12 +140,12 @@ impl<'p> ServerHello<'p> {
     }
 }
 
-/// The first of a list of certificates, each behind its length of three bytes.
-fn first_certificate(body: &[u8]) -> Result<&[u8], Malformed> {
+/// The first of a list of certificates, each behind its length of three bytes: as much as is there, and its length.
+fn first_certificate(body: &[u8]) -> Result<(&[u8], usize), Malformed> {
     let mut at = Cursor::new(body);
     let _all = at.u24()?;
-    let len = at.u24()?;
-    if len == 0 { Err(Malformed::BadLength) } else { at.take(usize_of(len)) }
+    let len = usize_of(at.u24()?);
+    if len == 0 { Err(Malformed::BadLength) } else { Ok((at.take_up_to(len), len)) }
 }
 
 /// Fuzz body: the first flight of a TLS server.

@@ -48,10 +48,11 @@ pub(super) fn first_fragment(source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8>
     frame
 }
 
-/// ICMP echo request.
-pub(super) fn echo_request(source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
-    let mut frame = ipv4(source, destination, ICMP, 8);
-    frame.extend_from_slice(&[8, 0, 0, 0, 0, 1, 0, 1]);
+/// ICMP echo request (8) or reply (0).
+pub(super) fn echo(kind: u8, source: Ipv4Addr, destination: Ipv4Addr, data: &[u8]) -> Vec<u8> {
+    let mut frame = ipv4(source, destination, ICMP, 8 + data.len());
+    frame.extend_from_slice(&[kind, 0, 0, 0, 0, 1, 0, 1]);
+    frame.extend_from_slice(data);
     frame
 }
 

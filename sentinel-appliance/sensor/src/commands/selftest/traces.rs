@@ -82,6 +82,9 @@ pub(super) const TRACES: &[Trace] = &[
     Trace { test: Test::TorBridge, raised_at: second, step: |step, give| call_listed(step, 4, give) },
     Trace { test: Test::DatacenterIp, raised_at: second, step: |step, give| call_listed(step, 5, give) },
     Trace { test: Test::ProxyVpn, raised_at: second, step: |step, give| call_listed(step, 6, give) },
+    Trace { test: Test::CleartextCredentials, raised_at: |_| 2, step: passwords },
+    Trace { test: Test::TlsRisk, raised_at: |_| 2, step: hellos },
+    Trace { test: Test::IcmpTunnel, raised_at: same, step: echoes },
 ];
 
 /// Lists of the self-test: names that nobody owns (RFC 6761), addresses for documentation (RFC 5737).
@@ -127,7 +130,31 @@ fn requests(step: u32, give: Give<'_>) {
 }
 
 fn pings(_step: u32, give: Give<'_>) {
-    give(&frame::echo_request(OUTSIDE, SERVER));
+    give(&frame::echo(8, OUTSIDE, SERVER, &[]));
+}
+
+/// A request to a server outside in each step, from the second on with a password.
+fn passwords(step: u32, give: Give<'_>) {
+    let (source, destination) = ((CLIENT, port(47_000, step)), (OUTSIDE, 80));
+    let header = if step == 1 { "Accept: */*" } else { "Authorization: Basic YTpi" };
+    give(&frame::tcp(source, destination, SYN, &[]));
+    give(&frame::tcp(destination, source, SYN_ACK, &[]));
+    give(&frame::tcp(source, destination, ACK, format!("GET / HTTP/1.1\r\n{header}\r\n\r\n").as_bytes()));
+}
+
+/// The hello of another server in each step, and the end of its clear text: TLS 1.2, then TLS 1.0.
+fn hellos(step: u32, give: Give<'_>) {
+    let minor = if step == 1 { 3 } else { 1 };
+    // A record with the hello: version, random, no session, suite, no compression; and the record that begins encryption.
+    let start = [22, 3, minor, 0, 42, 2, 0, 0, 38, 3, minor];
+    let hello = [&start[..], &[7; 32], &[0, 0xc0, 0x13, 0, 20, 3, minor, 0, 1, 1]].concat();
+    give(&frame::tcp((OUTSIDE, port(8_440, step)), (CLIENT, port(48_000, step)), ACK, &hello));
+}
+
+/// A request in each step, and a reply with other data than it has.
+fn echoes(step: u32, give: Give<'_>) {
+    give(&frame::echo(8, CLIENT, OUTSIDE, &[0; 32]));
+    give(&frame::echo(0, OUTSIDE, CLIENT, &[step.to_be_bytes(); 16].concat()));
 }
 
 /// A contact at a port that is not listed, then one at port 31337 (Back Orifice), which is.

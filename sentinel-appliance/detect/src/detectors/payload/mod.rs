@@ -1,0 +1,12 @@
+//! What payloads show: credentials in clear text and poor TLS at the beginning of connections, data in echo messages.
+
+pub(crate) mod credentials;
+pub(crate) mod icmp_tunnel;
+mod servers;
+pub(crate) mod tls;
+pub(crate) mod watch;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tls_tests;

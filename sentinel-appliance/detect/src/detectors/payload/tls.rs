@@ -1,0 +1,261 @@
+//! `tls_risk`: a server negotiates a poor version or cipher suite, or shows a certificate that clients should refuse.
+//!
+//! Read first: RFC 8996 (TLS 1.0 and 1.1), RFC 7568 (SSL 3.0), RFC 6176 (SSL 2.0), RFC 9325 sections 3.1 and 4.1 (suites), RFC 7465
+//! (RC4), RFC 5280 section 4.1.2.5 (validity).
+//!
+//! The hello of the server says what it chose, and up to TLS 1.2 its certificate follows in clear text. Validity and names stand at the
+//! beginning of a certificate, so that one which is longer than the memory of a flight, or cut, is judged as well. A validity is compared with
+//! the time of the packet, and only if that is one at which a clock can stand that was ever set. Self-signed means that subject and
+//! issuer are one name: signatures are not verified, there are no trust anchors. Inside the local network appliances sign their own
+//! certificates and are old: there the certificate's issuer is no finding, and all else is `info`.
+//!
+//! Not seen: certificates of TLS 1.3, names that do not match, QUIC; of two servers that answer at once one whose flight spans segments.
+
+use sentinel_alert::{Kind, Severity, ShortName};
+use sentinel_dissect::framing::MessageLen;
+use sentinel_dissect::tls::ServerHello;
+use sentinel_dissect::x509::Certificate;
+use sentinel_units::{Port, Timestamp};
+
+use crate::registry::{Detector, DetectorConfig};
+
+/// Declaration of `tls_risk`; [`FirstPayloads`](super::watch::FirstPayloads) detects it.
+#[derive(Debug)]
+pub(crate) struct TlsRisk;
+
+impl TlsRisk {
+    pub(crate) const DETECTOR: Detector = Detector {
+        kind: Kind::TlsRisk,
+        about: "a server chooses SSL, TLS 1.0 or 1.1 or a weak cipher suite, or its certificate is expired, not valid yet or self-signed \
+                (info inside the local network, where self-signed ones are ordinary)",
+        source: "RFC 8996, RFC 7568, RFC 9325 sections 3.1 and 4.1, RFC 5280 section 4.1.2.5; a server is reported once in 18 to 23 hours",
+        severity: Severity::Low,
+        thresholds: &[],
+        ports: None,
+    };
+
+    pub(crate) const fn new(_config: &DetectorConfig) -> Self {
+        Self
+    }
+
+    #[expect(clippy::unused_self, reason = "the table of detectors calls every one alike")]
+    pub(crate) const fn configure(&mut self, _config: &DetectorConfig) {}
+}
+
+/// Seconds that a flight waits for its next segment before another one may have its place.
+const WAIT_S: u32 = 3;
+/// Begin of 2001: a clock that was never set stands at 1970, or at 2000.
+const PLAUSIBLE_S: u64 = 978_307_200;
+/// Difference of clocks that is no finding, in seconds.
+const TOLERANCE_S: u64 = 86_400;
+
+/// Properties of a connection, a bit each, in the order of [`NAMES`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Risks(u16);
+
+const NAMES: [&str; 13] = [
+    "SSL 2.0",
+    "SSL 3.0",
+    "TLS 1.0",
+    "TLS 1.1",
+    "no encryption",
+    "no authentication",
+    "export cipher",
+    "RC4",
+    "DES",
+    "3DES",
+    "expired certificate",
+    "certificate not valid yet",
+    "self-signed certificate",
+];
+const SSL_2: u16 = 0;
+const SSL_3: u16 = 1;
+const NULL: u16 = 4;
+const ANONYMOUS: u16 = 5;
+const EXPORT: u16 = 6;
+const RC4: u16 = 7;
+const DES: u16 = 8;
+const TRIPLE_DES: u16 = 9;
+const EXPIRED: u16 = 10;
+const EARLY: u16 = 11;
+const SELF_SIGNED: u16 = 12;
+
+/// Weak suites: first and last number, property (<https://www.iana.org/assignments/tls-parameters>). IDEA and suites that are both
+/// anonymous and weak have one property.
+const WEAK: &[(u16, u16, u16)] = &[
+    (0x0000, 0x0002, NULL),
+    (0x0003, 0x0003, EXPORT),
+    (0x0004, 0x0005, RC4),
+    (0x0006, 0x0006, EXPORT),
+    (0x0008, 0x0008, EXPORT),
+    (0x0009, 0x0009, DES),
+    (0x000a, 0x000a, TRIPLE_DES),
+    (0x000b, 0x000b, EXPORT),
+    (0x000c, 0x000c, DES),
+    (0x000d, 0x000d, TRIPLE_DES),
+    (0x000e, 0x000e, EXPORT),
+    (0x000f, 0x000f, DES),
+    (0x0010, 0x0010, TRIPLE_DES),
+    (0x0011, 0x0011, EXPORT),
+    (0x0012, 0x0012, DES),
+    (0x0013, 0x0013, TRIPLE_DES),
+    (0x0014, 0x0014, EXPORT),
+    (0x0015, 0x0015, DES),
+    (0x0016, 0x0016, TRIPLE_DES),
+    (0x0017, 0x001b, ANONYMOUS),
+    (0x001e, 0x001e, DES),
+    (0x001f, 0x001f, TRIPLE_DES),
+    (0x0020, 0x0020, RC4),
+    (0x0022, 0x0022, DES),
+    (0x0023, 0x0023, TRIPLE_DES),
+    (0x0024, 0x0024, RC4),
+    (0x0026, 0x002b, EXPORT),
+    (0x002c, 0x002e, NULL),
+    (0x0034, 0x0034, ANONYMOUS),
+    (0x003a, 0x003a, ANONYMOUS),
+    (0x003b, 0x003b, NULL),
+    (0x0046, 0x0046, ANONYMOUS),
+    (0x0060, 0x0065, EXPORT),
+    (0x0066, 0x0066, RC4),
+    (0x006c, 0x006d, ANONYMOUS),
+    (0x0089, 0x0089, ANONYMOUS),
+    (0x008a, 0x008a, RC4),
+    (0x008b, 0x008b, TRIPLE_DES),
+    (0x008e, 0x008e, RC4),
+    (0x008f, 0x008f, TRIPLE_DES),
+    (0x0092, 0x0092, RC4),
+    (0x0093, 0x0093, TRIPLE_DES),
+    (0x009b, 0x009b, ANONYMOUS),
+    (0x00a6, 0x00a7, ANONYMOUS),
+    (0x00b0, 0x00b1, NULL),
+    (0x00b4, 0x00b5, NULL),
+    (0x00b8, 0x00b9, NULL),
+    (0xc001, 0xc001, NULL),
+    (0xc002, 0xc002, RC4),
+    (0xc003, 0xc003, TRIPLE_DES),
+    (0xc006, 0xc006, NULL),
+    (0xc007, 0xc007, RC4),
+    (0xc008, 0xc008, TRIPLE_DES),
+    (0xc00b, 0xc00b, NULL),
+    (0xc00c, 0xc00c, RC4),
+    (0xc00d, 0xc00d, TRIPLE_DES),
+    (0xc010, 0xc010, NULL),
+    (0xc011, 0xc011, RC4),
+    (0xc012, 0xc012, TRIPLE_DES),
+    (0xc015, 0xc019, ANONYMOUS),
+    (0xc01a, 0xc01c, TRIPLE_DES),
+    (0xc033, 0xc033, RC4),
+    (0xc034, 0xc034, TRIPLE_DES),
+    (0xc039, 0xc03b, NULL),
+];
+
+impl Risks {
+    fn add(&mut self, bit: u16) {
+        self.0 |= 1 << bit;
+    }
+
+    /// Those that count at a server inside the local network.
+    pub(super) const fn inside(self) -> Self {
+        Self(self.0 & !(1 << SELF_SIGNED))
+    }
+
+    pub(super) const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Their names, as many as fit.
+    pub(super) fn names(self) -> ShortName {
+        let mut names = ShortName::new();
+        for (bit, name) in NAMES.iter().enumerate() {
+            if self.0 >> bit & 1 != 0 && names.len() + name.len() + 2 <= names.capacity() {
+                let separator = if names.is_empty() { "" } else { ", " };
+                let _fits = names.push_str(separator).and_then(|()| names.push_str(name));
+            }
+        }
+        names
+    }
+}
+
+/// The first flight of one server, whose end is waited for.
+pub(super) struct Flight<'m> {
+    /// Keyed hash of the connection.
+    flow: u32,
+    last_s: u32,
+    len: usize,
+    bytes: &'m mut [u8],
+    /// Messages without records.
+    joined: &'m mut [u8],
+}
+
+// What a certificate says is public, but thousands of bytes say nothing.
+impl core::fmt::Debug for Flight<'_> {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.debug_struct("Flight").field("flow", &self.flow).field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+impl<'m> Flight<'m> {
+    /// A flight in one half of the memory, its messages in the other.
+    pub(super) fn new(memory: &'m mut [u8]) -> Self {
+        let (bytes, joined) = memory.split_at_mut(memory.len() / 2);
+        Self { flow: 0, last_s: 0, len: 0, bytes, joined }
+    }
+
+    /// Reads a payload of a server. `None` if more is needed, which is kept; never if another flight is kept now.
+    pub(super) fn read(&mut self, flow: u32, payload: &[u8], now: Timestamp, now_s: u32) -> Option<Risks> {
+        let is_own = self.flow == flow && self.len > 0;
+        if !is_own && self.len > 0 && now_s.wrapping_sub(self.last_s) <= WAIT_S {
+            return Some(judge(payload, self.joined, now));
+        }
+        let len = if is_own { self.len } else { 0 };
+        let room = self.bytes.get_mut(len..).unwrap_or_default();
+        let added = room.len().min(payload.len());
+        for (to, from) in room.iter_mut().zip(payload) {
+            *to = *from;
+        }
+        (self.flow, self.last_s, self.len) = (flow, now_s, len + added);
+        let bytes = self.bytes.get(..self.len).unwrap_or_default();
+        let port = Port(0);
+        let is_cut =
+            matches!(sentinel_dissect::application::message_len(bytes, (port, port)), MessageLen::AtLeast(_));
+        if is_cut && added == payload.len() {
+            return None;
+        }
+        self.len = 0;
+        let bytes = self.bytes.get(..len + added).unwrap_or_default();
+        Some(judge(bytes, self.joined, now))
+    }
+}
+
+/// Judges the first flight of a server.
+#[inline(never)]
+fn judge(bytes: &[u8], joined: &mut [u8], now: Timestamp) -> Risks {
+    let mut risks = Risks::default();
+    // Length, type and version of the hello of SSL 2.0 (RFC 6101 appendix E).
+    if matches!(*bytes, [0x80..=0xbf, _, 4, 0..=1, _, 0, 2, ..]) {
+        risks.add(SSL_2);
+    }
+    let Ok(hello) = ServerHello::parse(bytes, joined) else { return risks };
+    let version = hello.version();
+    if (0x0300..=0x0302).contains(&version) {
+        risks.add(SSL_3 + (version & 3));
+    }
+    let suite = hello.cipher_suite;
+    if let Some((_, _, property)) = WEAK.iter().find(|(first, last, _)| (*first..=*last).contains(&suite)) {
+        risks.add(*property);
+    }
+    let Ok(certificate) = Certificate::parse_start(hello.certificate_start) else { return risks };
+    let now_s = now.as_nanos() / 1_000_000_000;
+    if now_s > PLAUSIBLE_S {
+        if certificate.not_after.seconds() < now_s.saturating_sub(TOLERANCE_S) {
+            risks.add(EXPIRED);
+        }
+        if certificate.not_before.seconds() > now_s + TOLERANCE_S {
+            risks.add(EARLY);
+        }
+    }
+    if certificate.is_self_issued() {
+        risks.add(SELF_SIGNED);
+    }
+    risks
+}
