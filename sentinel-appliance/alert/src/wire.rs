@@ -122,23 +122,98 @@ struct Wire<'a> {
 /// Encoded form of [`Evidence`]. The order of variants is their tag on the wire: append only.
 #[derive(Deserialize, Serialize)]
 enum WireEvidence<'a> {
-    Ports { at_least: u32, above: u32, threshold: u32, window_s: u32 },
-    Packets { count: u64, threshold: u32, window_s: u32 },
-    Attempts { count: u64, threshold: u32, window_s: u32 },
-    Listed { count: u64, label: &'a str },
-    Binding { before: [u8; 6], after: [u8; 6], changes: u32 },
-    Name { length: u16, threshold: u16, count: u64, suffix: &'a str },
-    Bytes { count: u64, threshold: u64, window_s: u32 },
-    Damage { what: &'a str },
-    ManySources { packets: u64, sources: u32, threshold_per_s: u32, prefix_bits: u8 },
-    Contacts { failed: u32, hosts: u32, ports: u32 },
-    Leak { bytes: u64, threshold: u32, messages: u64, suffix: &'a str },
-    Domains { names: u64, nonexistent: u64, score: i32, threshold: u32, name: &'a str },
-    Server { known: [u8; 6], other: [u8; 6], named: [u32; 4], messages: u32 },
-    Answers { count: u32, networks: u32, threshold: u32, window_s: u32, named: [u32; 4], name: &'a str },
-    Rhythm { contacts: u64, period_s: u32, deviation_percent: u8, hosts: u16, is_named: bool, prefix_bits: u8 },
-    Device { is_random: bool },
-    Observed { count: u64, what: &'a str },
+    Ports {
+        at_least: u32,
+        above: u32,
+        threshold: u32,
+        window_s: u32,
+    },
+    Packets {
+        count: u64,
+        threshold: u32,
+        window_s: u32,
+    },
+    Attempts {
+        count: u64,
+        threshold: u32,
+        window_s: u32,
+    },
+    Listed {
+        count: u64,
+        label: &'a str,
+    },
+    Binding {
+        before: [u8; 6],
+        after: [u8; 6],
+        changes: u32,
+    },
+    Name {
+        length: u16,
+        threshold: u16,
+        count: u64,
+        suffix: &'a str,
+    },
+    Bytes {
+        count: u64,
+        threshold: u64,
+        window_s: u32,
+    },
+    Damage {
+        what: &'a str,
+    },
+    ManySources {
+        packets: u64,
+        sources: u32,
+        threshold_per_s: u32,
+        prefix_bits: u8,
+    },
+    Contacts {
+        failed: u32,
+        hosts: u32,
+        ports: u32,
+    },
+    Leak {
+        bytes: u64,
+        threshold: u32,
+        messages: u64,
+        suffix: &'a str,
+    },
+    Domains {
+        names: u64,
+        nonexistent: u64,
+        score: i32,
+        threshold: u32,
+        name: &'a str,
+    },
+    Server {
+        known: [u8; 6],
+        other: [u8; 6],
+        named: [u32; 4],
+        messages: u32,
+    },
+    Answers {
+        count: u32,
+        networks: u32,
+        threshold: u32,
+        window_s: u32,
+        named: [u32; 4],
+        name: &'a str,
+    },
+    Rhythm {
+        contacts: u64,
+        period_s: u32,
+        deviation_percent: u8,
+        hosts: u16,
+        is_named: bool,
+        prefix_bits: u8,
+    },
+    Device {
+        is_random: bool,
+    },
+    Observed {
+        count: u64,
+        what: &'a str,
+    },
 }
 
 impl<'a> From<&'a Evidence> for WireEvidence<'a> {

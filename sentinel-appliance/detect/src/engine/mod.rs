@@ -314,9 +314,13 @@ impl<'m> Engine<'m> {
             detectors.syn_ack(setting, packet, &mut findings);
         }
         let inspection = entry.inspection();
-        // Once in a period for each connection, as long as no detector reads all of it.
+        // Once in a period for each connection, whether or not the fast path has finished the others.
         if tuple.tcp_flags.is_some_and(TcpFlags::ordinary)
-            && if entry.role.is_first { packet.wire_len > SMALL } else { inspection != Inspection::Full }
+            && if entry.role.is_first {
+                packet.wire_len > SMALL
+            } else {
+                entry.role.idle > detectors.bypass_period().elapsed(*now)
+            }
         {
             detectors.transfer(setting, flow, packet, &mut findings);
         }

@@ -215,7 +215,15 @@ impl<'m> Names<'m> {
             let role =
                 Role { from_initiator: true, certain: false, is_first: false, idle: CoarseSpan::default() };
             let source_hash = setting.key.address(tuple.source);
-            let event = Event { setting, packet, role, source_hash, session: 0, question: Cell::default(), tail: Cell::default() };
+            let event = Event {
+                setting,
+                packet,
+                role,
+                source_hash,
+                session: 0,
+                question: Cell::default(),
+                tail: Cell::default(),
+            };
             self.read_alone(&event, message, findings);
         }
     }

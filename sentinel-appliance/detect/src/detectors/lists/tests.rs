@@ -69,7 +69,9 @@ fn sensor(configs: &Configs) -> Sensor {
         ("198.51.100.5", single(1 << 5)),
         ("198.51.100.8", single(1 | 1 << 1 | 1 << 2)),
     ];
-    let mut sensor = Sensor::with(ROOMY, KEY, configs);
+    let mut configs = configs.clone();
+    crate::testkit::config_of(&mut configs, Kind::NewDevice).enabled = false;
+    let mut sensor = Sensor::with(ROOMY, KEY, &configs);
     assert!(sensor.engine.set_signatures(Some(&lists(NAMES, &ranges)), &[]));
     sensor
 }
