@@ -46,7 +46,7 @@ pub(crate) fn run(sentinel: &Path, form: Form) -> Result<Sites> {
     let mut all = Sites::default();
     for seed in 1..=sites {
         let raised = site(sentinel, seed, hours)?;
-        all.add(raised);
+        all.add(&raised);
     }
     Ok(all)
 }
@@ -90,7 +90,7 @@ fn site(sentinel: &Path, seed: u64, hours: u64) -> Result<Vec<Raised>> {
 }
 
 impl Sites {
-    fn add(&mut self, raised: Vec<Raised>) {
+    fn add(&mut self, raised: &[Raised]) {
         self.sites += 1;
         let machine = IpAddr::V4(Parameters::default().topology.attacker.v4);
         let count = |all: usize| u64::try_from(all).unwrap_or(u64::MAX);

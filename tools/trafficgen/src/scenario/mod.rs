@@ -116,7 +116,6 @@ impl Scenario {
         Self { name, description, expected, allowed: &[], well_formed: true, build }
     }
 
-    #[allow(dead_code, reason = "for scenarios in which a stronger test may see more than is expected")]
     const fn allowing(self, allowed: &'static [Expected]) -> Self {
         Self { allowed, ..self }
     }

@@ -205,7 +205,7 @@ impl<'m> Flight<'m> {
     pub(super) fn read(&mut self, flow: u32, payload: &[u8], now: Timestamp, now_s: u32) -> Option<Risks> {
         let is_own = self.flow == flow && self.len > 0;
         if !is_own && self.len > 0 && now_s.wrapping_sub(self.last_s) <= WAIT_S {
-            return Some(judge(payload, self.joined, now));
+            return Some(judge(payload, self.joined, now).0);
         }
         let len = if is_own { self.len } else { 0 };
         let room = self.bytes.get_mut(len..).unwrap_or_default();
@@ -218,24 +218,31 @@ impl<'m> Flight<'m> {
         let port = Port(0);
         let is_cut =
             matches!(sentinel_dissect::application::message_len(bytes, (port, port)), MessageLen::AtLeast(_));
-        if is_cut && added == payload.len() {
+        let (risks, is_complete) = judge(bytes, self.joined, now);
+        // The begin of the certificate is enough: of what follows the kernel may keep headers only.
+        if is_cut && added == payload.len() && !is_complete {
             return None;
         }
         self.len = 0;
-        let bytes = self.bytes.get(..len + added).unwrap_or_default();
-        Some(judge(bytes, self.joined, now))
+        Some(risks)
+    }
+
+    /// Judges what is there of a flight whose next bytes were not captured.
+    pub(super) fn end(&mut self, flow: u32, now: Timestamp) -> Risks {
+        let len = if self.flow == flow { core::mem::take(&mut self.len) } else { 0 };
+        judge(self.bytes.get(..len).unwrap_or_default(), self.joined, now).0
     }
 }
 
-/// Judges the first flight of a server.
+/// Judges the first flight of a server; true if its certificate was read.
 #[inline(never)]
-fn judge(bytes: &[u8], joined: &mut [u8], now: Timestamp) -> Risks {
+fn judge(bytes: &[u8], joined: &mut [u8], now: Timestamp) -> (Risks, bool) {
     let mut risks = Risks::default();
     // Length, type and version of the hello of SSL 2.0 (RFC 6101 appendix E).
     if matches!(*bytes, [0x80..=0xbf, _, 4, 0..=1, _, 0, 2, ..]) {
         risks.add(SSL_2);
     }
-    let Ok(hello) = ServerHello::parse(bytes, joined) else { return risks };
+    let Ok(hello) = ServerHello::parse(bytes, joined) else { return (risks, false) };
     let version = hello.version();
     if (0x0300..=0x0302).contains(&version) {
         risks.add(SSL_3 + (version & 3));
@@ -244,7 +251,9 @@ fn judge(bytes: &[u8], joined: &mut [u8], now: Timestamp) -> Risks {
     if let Some((_, _, property)) = WEAK.iter().find(|(first, last, _)| (*first..=*last).contains(&suite)) {
         risks.add(*property);
     }
-    let Ok(certificate) = Certificate::parse_start(hello.certificate_start) else { return risks };
+    let Ok(certificate) = Certificate::parse_start(hello.certificate_start) else {
+        return (risks, false);
+    };
     let now_s = now.as_nanos() / 1_000_000_000;
     if now_s > PLAUSIBLE_S {
         if certificate.not_after.seconds() < now_s.saturating_sub(TOLERANCE_S) {
@@ -257,5 +266,5 @@ fn judge(bytes: &[u8], joined: &mut [u8], now: Timestamp) -> Risks {
     if certificate.is_self_issued() {
         risks.add(SELF_SIGNED);
     }
-    risks
+    (risks, true)
 }

@@ -34,6 +34,8 @@ const TIMEOUT_S: [u32; 2] = [3, 30];
 const MAX_PER_S: u32 = 32;
 /// Length of a frame with an acknowledgement alone, at most, but for rare headers.
 const BARE: u32 = 78;
+/// Bytes of Ethernet, VLAN tag, IPv6 and the longest TCP header: a longer frame has a payload, also if none was captured.
+const HEADERS: u32 = 14 + 4 + 40 + 60;
 /// Logarithm: one connection of so many, to a server that was judged, is watched.
 const SAMPLE_SHIFT: u32 = 5;
 
@@ -252,13 +254,21 @@ impl<'m> FirstPayloads<'m> {
         if !payload.is_empty() {
             watch.last_s = seconds(now);
             outcome = if event.role.from_initiator { watch.client(payload) } else { watch.server(payload) };
-            if watch.class == Class::Tls && !event.role.from_initiator {
-                outcome = match self.flight.read(ends.flow, payload, now, seconds(now)) {
-                    None => Outcome::More,
-                    Some(risks) if risks.is_none() => Outcome::Over,
-                    Some(risks) => Outcome::Poor(risks),
-                };
-            }
+        }
+        if watch.class == Class::Tls && !event.role.from_initiator {
+            let is_missing = event.packet.payload().is_empty() && event.packet.wire_len > HEADERS;
+            let risks = if is_missing {
+                Some(self.flight.end(ends.flow, now))
+            } else if payload.is_empty() {
+                None
+            } else {
+                self.flight.read(ends.flow, payload, now, seconds(now))
+            };
+            outcome = match risks {
+                None => Outcome::More,
+                Some(risks) if risks.is_none() => Outcome::Over,
+                Some(risks) => Outcome::Poor(risks),
+            };
         }
         let is_last =
             watch.count(event.packet.payload()) || flags.has_any(TcpFlags(TcpFlags::FIN.0 | TcpFlags::RST.0));
