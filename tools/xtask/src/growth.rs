@@ -47,11 +47,13 @@ const GROWTHS: &[Growth] = &[
         name: "protocol",
         sources: &[":(glob)sentinel-appliance/*/src/**"],
         allowed: &[
+            // What a password looks like is no property of the parser.
+            "sentinel-appliance/detect/src/detectors/payload/",
             "sentinel-appliance/dissect/src/application/",
             "sentinel-appliance/sensor/src/packets/fields/",
             "sentinel-appliance/units/src/service.rs",
         ],
-        max_files: 6,
+        max_files: 7,
     },
 ];
 

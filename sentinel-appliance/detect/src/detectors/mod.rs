@@ -104,7 +104,7 @@ wiring::detectors! {
     new_device: NewDevice { detects: [new_device: NewDevice], needs: [Elsewhere] }
     large_transfer: LargeTransfer<'m> { detects: [large_transfer: LargeTransfer], list: transfers [Transfer; entries 64, tiny 16], needs: [Elsewhere] }
     signatures: Signatures<'m> { detects: [chat_app: ChatApp, cloud_storage: CloudStorage, suspicious_tld: SuspiciousTld, malicious_domain: MaliciousDomain, malicious_ip: MaliciousIp, tor: Tor, datacenter_ip: DatacenterIp, proxy_vpn: ProxyVpn], spare: signatures [bytes 64], needs: [Questions, NewFlow] }
-    payloads: FirstPayloads<'m> { detects: [cleartext_credentials: CleartextCredentials], reads: [tls_risk], list: payload_servers [u32; entries 2048], list: payload_watches [Watch; entries 32], list: payload_flight [u8; entries 3072], needs: [FirstPayloads] }
+    payloads: FirstPayloads<'m> { detects: [cleartext_credentials: CleartextCredentials], reads: [tls_risk], list: payload_servers [u32; entries 1024, tiny 256], list: payload_watches [Watch; entries 32], list: payload_flight [u8; entries 3072], needs: [FirstPayloads] }
     tls_risk: TlsRisk { detects: [tls_risk: TlsRisk], needs: [Elsewhere] }
     icmp_tunnel: IcmpTunnel<'m> { detects: [icmp_tunnel: IcmpTunnel], list: echo_pairs [EchoPair; entries 16], needs: [Icmp] }
 }
