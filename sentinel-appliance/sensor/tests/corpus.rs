@@ -22,8 +22,9 @@ const MAX_MEMORY_KIB: u32 = 64 * 1024;
 const MAX_SECONDS: u32 = if cfg!(debug_assertions) { 60 } else { 10 };
 const THREADS: usize = 4;
 
-/// Names of `expected_alerts` in the corpus that are kinds of this program. Others belong to detectors that it does not have.
-const NAMES: [(&str, &str); 8] = [
+/// Names of `expected_alerts` in the corpus that are kinds of this program. Others belong to detectors that it does not have, or need
+/// lists of the operator.
+const NAMES: [(&str, &str); 14] = [
     ("PortScan", "port_scan"),
     ("SynFlood", "syn_flood"),
     ("IcmpFlood", "icmp_flood"),
@@ -32,6 +33,12 @@ const NAMES: [(&str, &str); 8] = [
     ("DnsTunnel", "dns_tunnel"),
     ("Exfiltration", "exfiltration"),
     ("BruteForce", "brute_force"),
+    ("DgaDetected", "dga"),
+    ("FastFlux", "fast_flux"),
+    ("LargeTransfer", "large_transfer"),
+    ("ChatApplication", "chat_app"),
+    ("CloudStorage", "cloud_storage"),
+    ("SuspiciousTld", "suspicious_tld"),
 ];
 
 /// Files with custom blocks, which the index counts as packets (its tool shows each as a frame). They hold none.

@@ -289,6 +289,14 @@ impl<'m> Detectors<'m> {
         false
     }
 
+    /// Looks the server up that a first payload names.
+    #[inline]
+    fn server_name(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+        if core::mem::take(&mut self.payloads.names_server) {
+            self.signatures.server_name(event, findings);
+        }
+    }
+
     /// Counts what has waited for an answer long enough.
     pub(crate) fn expire(&mut self, setting: Setting<'_>, findings: &mut Findings<'_, '_>) {
         self.contacts.expire(setting, findings);

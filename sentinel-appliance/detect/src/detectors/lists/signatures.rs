@@ -4,14 +4,15 @@
 //! Read first: RFC 1035 sections 3.1 and 4.1; <https://spec.torproject.org/dir-list-spec> and the lists of exit nodes, relays and bridges that
 //! it describes.
 //!
-//! Names come from the first question of DNS queries of internal hosts. A listed name stands for itself and all names below it, at borders
+//! Names come from the first question of DNS queries of internal hosts, and from the first payloads that [`payload`](super::super::payload)
+//! reads (SNI of TLS, `Host` of HTTP). A listed name stands for itself and all names below it, at borders
 //! of labels. Of flows only the first packet is looked up, if an internal host itself sends it to an external address, answered or not. What
 //! listed addresses send inwards is not reported: any open port gets such packets all day, and sources are easily forged.
 //!
 //! Services, zones and classes of information are told once a day for each host ([`OncePerDay`]). What is allowed is never reported, whatever
 //! else lists it. A resolver at home repeats what its clients ask for: an entry that it was asked for in the last minute is theirs.
 //!
-//! Not seen: names in DNS over TLS or HTTPS, and on other ports than 53; addresses of packets without ports, and of flows that were open before the
+//! Not seen: names in DNS over TLS or HTTPS, and on other ports than 53, unless the server is contacted and that connection watched; addresses of packets without ports, and of flows that were open before the
 //! list was.
 
 use core::ops::ControlFlow;
@@ -24,6 +25,7 @@ use sentinel_units::{Address, Port, Timestamp};
 use super::name_list::{ENTRY, MAX_NAME_LABELS, fill_filter, filter_len, filter_shift, find, may_contain};
 use super::{Rule, address_list};
 use crate::detectors::dns::{Labels, name_tail, push_labels, queried_name, read_question};
+use crate::detectors::payload::server_name::server_name;
 use crate::incident::{Findings, scope};
 use crate::registry::{Detector, DetectorConfig};
 use crate::shared::event::{DNS, Event, Setting};
@@ -450,12 +452,37 @@ impl<'m> Signatures<'m> {
             return;
         }
         let mut labels = Labels::new();
-        let Some(lists) = self.held.lists().filter(|_| read_question(&message, bytes, &mut labels).is_some())
-        else {
+        if read_question(&message, bytes, &mut labels).is_some() {
+            self.labels(setting, packet, &labels, findings);
+        }
+    }
+
+    /// Looks up the server that the first payload of a client names: who resolves names over HTTPS asks for none in sight.
+    #[cold]
+    pub(crate) fn server_name(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+        let Event { setting, packet, .. } = *event;
+        if !self.reads_names || !setting.home_net.is_internal(packet.tuple.source) {
             return;
-        };
+        }
+        let Some(name) = server_name(packet.payload()) else { return };
+        let mut labels = Labels::new();
+        let is_short = name.split(|byte| *byte == b'.').all(|label| labels.push(label).is_ok());
+        if is_short && labels.len() > 1 {
+            self.labels(setting, packet, &labels, findings);
+        }
+    }
+
+    /// Reports what the lists say of a name, the most specific label first.
+    fn labels(
+        &mut self,
+        setting: Setting<'_>,
+        packet: &PacketSummary<'_>,
+        labels: &[&[u8]],
+        findings: &mut Findings<'_, '_>,
+    ) {
+        let Some(lists) = self.held.lists() else { return };
         let mut entries = heapless::Vec::<u64, MAX_NAME_LABELS>::new();
-        let outcome = find(lists.names, &labels, &mut |entry| {
+        let outcome = find(lists.names, labels, &mut |entry| {
             if value(entry) == ALLOWED {
                 return ControlFlow::Break(());
             }
@@ -467,7 +494,7 @@ impl<'m> Signatures<'m> {
         });
         if outcome.is_continue() && !entries.is_empty() {
             let mut name = ShortName::new();
-            push_labels(&mut name, &labels);
+            push_labels(&mut name, labels);
             entries.into_iter().for_each(|entry| self.name(setting, packet, &name, entry, findings));
         }
     }

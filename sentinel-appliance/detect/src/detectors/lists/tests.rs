@@ -99,6 +99,31 @@ fn closed(sensor: &mut Sensor) -> Vec<String> {
     closed
 }
 
+/// Who resolves names over HTTPS asks for none in sight.
+#[test]
+fn the_server_that_a_first_payload_names_is_looked_up() {
+    let request = |host: &str| {
+        let request = std::format!("GET / HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n\r\n");
+        ipv4(CLIENT, OUTSIDE, 6, &segment(40_000, 80, 0x18, request.as_bytes()))
+    };
+    for (host, expected) in [
+        ("chat.signal.org:80", &[(Test::ChatApp, "Signal")][..]),
+        ("a.evil.xyz", &[(Test::SuspiciousTld, "a.evil.xyz"), (Test::MaliciousDomain, "a.evil.xyz")]),
+        ("good.evil.xyz", &[]),
+        ("xyz", &[]),
+        ("192.0.2.9", &[]),
+    ] {
+        let mut sensor = sensor(&configs());
+        sensor.fast(0, &request(host));
+        sensor.fast(1, &request(host));
+        assert_eq!(told(&sensor), expected, "{host}");
+    }
+    let mut sensor = sensor(&configs());
+    sensor.fast(0, &question(CLIENT, "signal.org"));
+    sensor.fast(1, &request("signal.org"));
+    assert_eq!(told(&sensor), [(Test::ChatApp, "Signal")], "once a day");
+}
+
 #[test]
 fn listed_names_and_those_below_them_are_told() {
     for (name, expected) in [

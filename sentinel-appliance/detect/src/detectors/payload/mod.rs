@@ -2,6 +2,7 @@
 
 pub(crate) mod credentials;
 pub(crate) mod icmp_tunnel;
+pub(crate) mod server_name;
 mod servers;
 pub(crate) mod tls;
 pub(crate) mod watch;

@@ -1,8 +1,8 @@
 //! First payloads of the connections that are watched.
 //!
 //! Whether a connection is watched is decided once, at the SYN-ACK or at the first packet that was seen of it, by what is known of its
-//! server ([`Servers`]): the first connections of each server are, then samples, so that the work depends on the number of servers and
-//! not on that of connections; [`MAX_PER_S`] a second at most. A connection that says nothing counts little, so that nobody can make a server known with one of his
+//! server ([`Servers`]): the first connections of each server are, then the first of each second and samples, so that the work depends on the
+//! number of servers and not on that of connections; [`MAX_PER_S`] a second at most. A connection that says nothing counts little, so that nobody can make a server known with one of his
 //! own. Of a watched connection up to [`MAX_PAYLOADS`] segments with payload are read.
 //!
 //! A [`Watch`] is kept in one of two places by a keyed hash. If both are in use the connection is not watched, which is counted.
@@ -32,6 +32,8 @@ const KEYS: usize = 2;
 const TIMEOUT_S: [u32; 2] = [3, 30];
 /// Connections that may begin to be watched in one second. All others are left to the next one of their client.
 const MAX_PER_S: u32 = 32;
+/// Connections that begin to be watched in one second whatever is known of their servers.
+const ALL_PER_S: u32 = 16;
 /// Length of a frame with an acknowledgement alone, at most, but for rare headers.
 const BARE: u32 = 78;
 /// Bytes of Ethernet, VLAN tag, IPv6 and the longest TCP header: a longer frame has a payload, also if none was captured.
@@ -75,6 +77,8 @@ pub(crate) struct FirstPayloads<'m> {
     is_shard: bool,
     /// Session bits to keep with the flow of the last packet.
     pub(crate) request: Option<u32>,
+    /// True if the payload of the last packet may name the server.
+    pub(crate) names_server: bool,
 }
 
 /// The two ends of a connection, and its hashes.
@@ -127,6 +131,7 @@ impl<'m> FirstPayloads<'m> {
             unwatched: 0,
             is_shard: false,
             request: None,
+            names_server: false,
         }
     }
 
@@ -201,7 +206,10 @@ impl<'m> FirstPayloads<'m> {
         self.random = self.random.wrapping_mul(1_664_525).wrapping_add(server_hash | 1);
         let is_sample = self.random >> (32 - SAMPLE_SHIFT) == 0;
         let known = self.servers.find(event.setting.key.with(server_hash, server_port.0.into()), now);
-        if !known.is_none_or(|known| known.is_due(is_sample)) {
+        // Behind one address may be many names: as long as there are few connections, all are watched.
+        let (second, opened) = self.opened;
+        let has_room = opened < ALL_PER_S || second != seconds(now);
+        if !has_room && !known.is_none_or(|known| known.is_due(is_sample)) {
             return false;
         }
         self.begin(event, flags)
@@ -253,7 +261,10 @@ impl<'m> FirstPayloads<'m> {
         let mut outcome = Outcome::More;
         if !payload.is_empty() {
             watch.last_s = seconds(now);
+            let is_new = watch.class == Class::New;
             outcome = if event.role.from_initiator { watch.client(payload) } else { watch.server(payload) };
+            self.names_server =
+                is_new && event.role.from_initiator && matches!(watch.class, Class::Tls | Class::Http);
         }
         if watch.class == Class::Tls && !event.role.from_initiator {
             let is_missing = event.packet.payload().is_empty() && event.packet.wire_len > HEADERS;

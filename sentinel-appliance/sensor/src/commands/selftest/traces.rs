@@ -317,10 +317,10 @@ fn lookalikes(step: u32, give: Give<'_>) {
     lookup(step, give, name, 0, &[OUTSIDE]);
 }
 
-/// Another network for a name in each step.
+/// Two addresses of another network for a name in each step.
 fn addresses(step: u32, give: Give<'_>) {
-    let address = Ipv4Addr::from_bits(0x0b01_0001 + (step << 24));
-    lookup(step, give, "www.example.com", 0, &[address]);
+    let addresses = [1, 2].map(|last| Ipv4Addr::from_bits(0x0b01_0000 + (step << 24) + last));
+    lookup(step, give, "www.example.com", 0, &addresses);
 }
 
 /// A connection request to one service outside in each step, a minute apart.
