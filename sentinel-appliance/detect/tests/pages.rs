@@ -22,7 +22,8 @@ costs in [costs.txt](tests/data/costs.txt); a test keeps it up to date.
 - *Memory* is that of the table in the profiles `tiny`, `default` and `full` of `memory_kib`. What is not in a table (counters, filters)
   is part of the program's data.
 - *Cost* is the number of instructions a packet that the sensor takes less when the detector is off, on x86-64, by class of traffic
-  (`bench costs`). Small and negative numbers are other code that the processor runs instead. A table that two detectors share is
+  (`bench costs`). Negative numbers are other code that runs instead: without `dns_tunnel` the other tests of names read every message
+  themselves. What several detectors share is
   paid for by whichever stays on.
 - *To silence it*: `option enabled '0'` in its section (`config detector 'NAME'`), `option severity` to rank it, or, for what is
   expected only, a rule: `list allow 'kind=NAME+source=192.168.1.10'`. `sentinel tune FILE --set ...` shows beforehand what changes.
@@ -150,8 +151,16 @@ fn page(detector: &Detector, notes: &str, memory: &[String], costs: &[(&str, &st
     let memory = if memory.is_empty() { "no table of its own".into() } else { memory.join("; ") };
     writeln!(out, "Memory: {memory}.\n").unwrap();
     let costs: Vec<String> = costs.iter().map(|(class, number)| format!("{class} {number}")).collect();
-    writeln!(out, "Cost: {}.", if costs.is_empty() { "not measured".into() } else { costs.join(", ") })
-        .unwrap();
+    writeln!(
+        out,
+        "Cost: {}.",
+        if costs.is_empty() {
+            "less than one instruction a packet of every class".into()
+        } else {
+            costs.join(", ")
+        }
+    )
+    .unwrap();
     out
 }
 

@@ -5,7 +5,7 @@
 //! Gerhards-Padilla, "A Comprehensive Measurement Study of Domain Generating Malware" (USENIX Security 2016), and the
 //! descriptions of the families by those who took them apart.
 
-/// How a family makes a label.
+/// Algorithm by which a family makes a label.
 enum Style {
     /// Independent characters of an alphabet.
     Uniform(&'static str),

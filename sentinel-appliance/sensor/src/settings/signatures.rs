@@ -56,7 +56,7 @@ pub(crate) struct SignaturesError {
     cause: Fault,
 }
 
-/// What is wrong with a document.
+/// Fault of a document.
 #[derive(Debug)]
 pub(crate) enum Fault {
     Io(std::io::Error),
@@ -353,7 +353,7 @@ mod tests {
 
     const ROOM: usize = 1 << 20;
 
-    /// What the compiler packs is what the parser makes of the file.
+    /// The lists that the compiler packs are those that the parser makes of the file.
     #[test]
     fn the_built_in_lists_are_those_of_the_repository_and_spare_common_names() {
         let file = str::from_utf8(built_in::FILE).unwrap();

@@ -27,7 +27,7 @@ const BUDGET: usize = 10;
 /// Periods in seconds; jitter and missed calls in percent.
 const RHYTHMS: [(u64, u32, u32); 4] = [(10, 30, 10), (60, 0, 10), (300, 30, 0), (900, 20, 10)];
 
-/// What was said of the beacons and of all else, over all sites.
+/// Alerts about the beacons and about all else, over all sites.
 #[derive(Debug, Default)]
 pub(crate) struct Sites {
     sites: u64,

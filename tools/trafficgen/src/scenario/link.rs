@@ -19,7 +19,7 @@ const DNS: &[Expected] = &[("rogue_dns", "rogue_dns")];
 const RA: &[Expected] = &[("rogue_ra", "rogue_ra")];
 const STARVATION: &[Expected] = &[("dhcp_starvation", "dhcp_starvation")];
 const FLOOD: &[Expected] = &[("mac_flood", "mac_flood")];
-/// What thousands of hosts that begin to speak at once are as well.
+/// Kinds that thousands of hosts which begin to speak at once raise as well.
 pub(super) const MANY_STATIONS: &[Expected] = FLOOD;
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,4 +1,4 @@
-//! What the first payloads of a connection show: passwords in clear text, poor TLS; and exchanges that look alike.
+//! First payloads of a connection: passwords in clear text, poor TLS; and exchanges that look alike.
 
 use super::{Expected, MILLISECOND, Parameters, Scenario};
 use crate::application::tls::{self, Certificate};

@@ -77,7 +77,7 @@ pub(super) enum Reach {
     PublicV6,
     /// The network or the host of whoever asks, by IPv4.
     Internal,
-    /// The same by IPv6.
+    /// Such a network or host by IPv6.
     InternalV6,
     /// Neither: multicast, carrier networks, tests, reserved.
     Other,

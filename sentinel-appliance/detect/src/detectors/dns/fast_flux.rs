@@ -15,7 +15,7 @@
 //! Pools of volunteers (time servers; nodes of currencies) have the very shape. The one that every household asks is known;
 //! for the sake of the others the test does not claim an attack.
 //!
-//! What is not seen: a new name for each look-up; records valid for longer; fewer networks.
+//! Not seen: a new name for each look-up; records valid for longer; fewer networks.
 
 use sentinel_alert::{Kind, Severity, Test};
 use sentinel_units::{Address, Timestamp};

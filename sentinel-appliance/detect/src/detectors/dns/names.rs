@@ -330,13 +330,13 @@ impl<'m> Names<'m> {
         } else if !setting.home_net.is_internal(ends.server) {
             return;
         }
-        let longest_s = self.flux.thresholds.ttl_s;
+        let ttl_limit_s = self.flux.thresholds.ttl_s;
         let mut short_lived = heapless::Vec::<Address, MAX_ADDRESSES>::new();
         let mut reaches = Reaches::default();
         for (ttl_s, address) in Addresses::of(bytes, question.end) {
             let reach = Reach::of(address);
             reaches.add(reach, address);
-            if ttl_s <= longest_s && matches!(reach, Reach::Public | Reach::PublicV6) {
+            if ttl_s <= ttl_limit_s && matches!(reach, Reach::Public | Reach::PublicV6) {
                 let _more_say_no_more = short_lived.push(address);
             }
         }
@@ -418,7 +418,7 @@ pub(super) mod tests {
         format!("host{id}-nothing.com")
     }
 
-    /// What carries a message from one end to the other.
+    /// Transport that carries a message from one end to the other.
     type Carry = fn(bool, &[u8]) -> Vec<u8>;
 
     /// 80 nonexistent names within 40 s.

@@ -18,7 +18,7 @@
 //! and not for a page full of advertisements. If a resolver tells everybody that nothing exists, nobody is accused: no answer had
 //! records since the window began, and two more hosts were told of several domains.
 //!
-//! What is not seen: less than the threshold in a window; with several workers, answers of which another worker saw the question.
+//! Not seen: less than the threshold in a window; with several workers, answers of which another worker saw the question.
 
 use sentinel_alert::{Kind, Severity, Test};
 use sentinel_units::{Address, Timestamp};

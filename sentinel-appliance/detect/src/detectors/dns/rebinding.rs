@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `dns_rebinding` | a name was answered for a client with a public address, and then within a day by the same resolver, or in the same answer, with one of the inside, the host itself or the link | as configured; low if the resolver gives that address for several domains |
 //!
-//! What counts is the move, for one name: a page may only talk to the name that it came from. A name that only ever has addresses inside
+//! The move of one name counts: a page may only talk to the name that it came from. A name that only ever has addresses inside
 //! is ordinary (media servers, routers, resolvers with a view of their own), and so is one that had such an address first. Each
 //! client and each resolver counts for itself, because two resolvers may answer differently for good. Both addresses are of one
 //! family, IPv4 inside IPv6 being IPv4: names that test the connection have a public IPv4 and a unique local IPv6 address.
@@ -16,7 +16,7 @@
 //! claim waits for half a minute: if the resolver has given the address for at least three registered domains within a day by then, it
 //! is low. Who owns three domains can have that excuse, and is still reported.
 //!
-//! What is not seen: names whose public answer came before the sensor or was evicted (the newest answer of a set stays); a public
+//! Not seen: names whose public answer came before the sensor or was evicted (the newest answer of a set stays); a public
 //! IPv4 and an internal IPv6 address; public addresses of one's own network.
 
 use core::time::Duration;

@@ -118,7 +118,7 @@ impl<'l> Lists<'l> {
     }
 }
 
-/// What the declarations have in common.
+/// Fields that the declarations have in common.
 const LISTED: Detector = Detector {
     kind: Kind::ChatApp,
     about: "",
@@ -370,7 +370,7 @@ impl<'m> Signatures<'m> {
         true
     }
 
-    /// What follows from the lists and the settings.
+    /// Derives the switches from the lists and the settings.
     fn update(&mut self) {
         self.filter_shift = self.held.fill_filter();
         let (names, addresses) = self.rules.split_at(NAME_RULES);
@@ -603,7 +603,7 @@ const fn number(class: AddressClass) -> u8 {
     class as u8
 }
 
-/// What a list says of a name.
+/// Value that a list gives a name.
 const fn value(entry: u64) -> u8 {
     let [value, ..] = entry.to_le_bytes();
     value

@@ -99,7 +99,7 @@ fn closed(sensor: &mut Sensor) -> Vec<String> {
     closed
 }
 
-/// Who resolves names over HTTPS asks for none in sight.
+/// A client that resolves names over HTTPS asks for none in sight.
 #[test]
 fn the_server_that_a_first_payload_names_is_looked_up() {
     let request = |host: &str| {

@@ -215,7 +215,7 @@ impl Dialogue {
     }
 }
 
-/// What follows `start`, in letters of either case.
+/// Bytes that follow `start`, in letters of either case.
 #[inline(never)]
 fn after<'b>(bytes: &'b [u8], start: &[u8]) -> Option<&'b [u8]> {
     let (front, rest) = bytes.split_at_checked(start.len())?;

@@ -1,4 +1,4 @@
-//! What payloads show: credentials in clear text and poor TLS at the beginning of connections, data in echo messages.
+//! Detectors of payloads: credentials in clear text and poor TLS at the beginning of connections, data in echo messages.
 
 pub(crate) mod credentials;
 pub(crate) mod icmp_tunnel;

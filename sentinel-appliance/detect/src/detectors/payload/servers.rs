@@ -77,7 +77,7 @@ impl Class {
     }
 }
 
-/// What is known of one server.
+/// State of one server.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Known {
     pub(super) class: Class,
@@ -157,7 +157,7 @@ impl<'m> Servers<'m> {
         Place { set, tag, period }
     }
 
-    /// What is known of the server with this keyed hash.
+    /// State of the server with this keyed hash.
     pub(super) fn find(&self, server: u32, now: Timestamp) -> Option<Known> {
         let place = self.place(server, now);
         let set = self.entries.get(place.set..place.set + WAYS)?;
@@ -213,7 +213,7 @@ const fn is_of(entry: u32, place: Place) -> bool {
     entry != 0 && entry >> TAG_SHIFT == place.tag
 }
 
-/// What an entry says now; `None` if it is too old.
+/// State in an entry now; `None` if it is too old.
 fn known(entry: u32, place: Place) -> Option<Known> {
     let age = place.period.wrapping_sub(entry >> PERIOD_BITS) & 7;
     (age < REMEMBERED).then(|| Known {

@@ -15,7 +15,7 @@ use crate::{Capacities, Losses, TableCapacities};
 pub(super) const PUSH: u8 = 0x18;
 const FIN: u8 = 0x11;
 
-/// Who sends a payload.
+/// Sender of a payload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Side {
     Client,
@@ -70,7 +70,7 @@ pub(super) fn sensor(kind: Kind) -> Sensor {
     Sensor::with(Capacities { tables, ..ROOMY }, KEY, &alone(kind))
 }
 
-/// What opened: severity and name.
+/// Severity and name of each incident that opened.
 pub(super) fn opened(sensor: &Sensor) -> Vec<(Severity, std::string::String)> {
     let open = sensor.raised.iter().filter(|alert| alert.phase == Phase::Open);
     open.map(|alert| match &alert.evidence {

@@ -1,6 +1,6 @@
 //! First payloads of the connections that are watched.
 //!
-//! Whether a connection is watched is decided once, at the SYN-ACK or at the first packet that was seen of it, by what is known of its
+//! A connection is chosen once to be watched, at the SYN-ACK or at the first packet that was seen of it, by what is known of its
 //! server ([`Servers`]): the first connections of each server are, then the first of each second and samples, so that the work depends on the
 //! number of servers and not on that of connections; [`MAX_PER_S`] a second at most. A connection that says nothing counts little, so that nobody can make a server known with one of his
 //! own. Of a watched connection up to [`MAX_PAYLOADS`] segments with payload are read.
@@ -89,7 +89,7 @@ struct Ends {
     flow: u32,
 }
 
-/// What follows from a segment.
+/// Next step after a segment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Step {
     /// The next one is needed too.
@@ -100,7 +100,7 @@ enum Step {
     Over,
 }
 
-/// What follows from a payload.
+/// Outcome of a payload.
 enum Outcome {
     /// The next one is read too.
     More,

@@ -15,7 +15,7 @@ pub(super) const HALF: u16 = 256;
 pub(super) const QUARTER: u16 = 144;
 /// A contact whose host and port are both new.
 const RANDOM: u16 = 192;
-/// The same towards the outside.
+/// Such a contact with a host outside.
 const RANDOM_OUTWARD: u16 = 176;
 /// Ports that worms and scanners look for outside; those of web, mail, names and time fail for ordinary reasons.
 const SEARCHED_PORTS: [u16; 12] =

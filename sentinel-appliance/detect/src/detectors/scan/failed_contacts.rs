@@ -31,7 +31,7 @@
 //! After an answer the TCP and UDP contacts of a source are not looked at for at most five seconds, but one of 32. A source with
 //! evidence against it gets no such time, nor does one that has reached the threshold of `ports_in_window` meanwhile.
 //!
-//! What an attacker can do about it: hide most probes behind an answered contact before each two seconds of them; failed contacts
+//! Evasions: hide most probes behind an answered contact before each two seconds of them; failed contacts
 //! slower than one in an hour; random ports above 1023 on hosts outside; answers of an accomplice's hosts between the probes (one new
 //! host for each probe); source addresses of one probe each, unless they are of one IPv6 /64; ACKs to hosts that answer nothing at
 //! all. Backscatter accuses nobody: an answer counts only to a contact that was seen.

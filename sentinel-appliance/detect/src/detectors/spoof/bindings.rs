@@ -349,7 +349,7 @@ impl<'m> Bindings<'m> {
     }
 }
 
-/// What a packet of another protocol says about a takeover.
+/// Evidence that a packet of another protocol gives about a takeover.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Traffic {
     /// The holder before uses the address.

@@ -1,7 +1,7 @@
 //! `ndp_spoof`: a claim to an IPv6 address that another station holds.
 //!
 //! Read first: RFC 4861 sections 7.1 (which messages are valid), 7.2.4 to 7.2.8 (advertisements, anycast, proxies) and 11.1 (attacks).
-//! What is forged and what has a reason: `bindings`.
+//! Forged claims, and those that have a reason: `bindings`.
 
 use sentinel_alert::{Kind, Severity};
 use sentinel_dissect::{Icmpv6, Ip};

@@ -25,7 +25,7 @@ pub struct ServerHello<'p> {
     pub cipher_suite: u16,
     /// The server's own certificate, complete, in DER. `None` from TLS 1.3 on, when a session is resumed, and if it is cut.
     pub certificate: Option<&'p [u8]>,
-    /// The same as far as it is there; empty if none of it is.
+    /// Certificate as far as it is there; empty if none of it is.
     pub certificate_start: &'p [u8],
     extensions: &'p [u8],
 }

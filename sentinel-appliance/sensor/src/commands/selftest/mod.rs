@@ -35,7 +35,7 @@ use traces::{TRACES, Trace};
 
 /// Time between two steps of a trace: the longest, 5,000 steps, fits into the shortest window, 5 s.
 const STEP: Duration = Duration::from_micros(500);
-/// The same for what takes longer: contacts at regular times, a device that is watched for a while.
+/// Time between two steps of a slow trace: contacts at regular times, a device that is watched for a while.
 const PERIOD: Duration = Duration::from_secs(60);
 /// Time between two traces, after which every window and incident of the one before is over.
 const GAP: Duration = Duration::from_secs(86_400);
