@@ -66,8 +66,15 @@ impl Connection {
 }
 
 pub(super) fn sensor(kind: Kind) -> Sensor {
-    let tables = TableCapacities { payload_flight: 3_072, ..ROOMY.tables };
-    Sensor::with(Capacities { tables, ..ROOMY }, KEY, &alone(kind))
+    // Small tables for all other detectors: they are never freed, and an emulated machine of 32 bits runs thousands of these.
+    let tables = TableCapacities {
+        payload_flight: 3_072,
+        payload_servers: 1 << 10,
+        payload_watches: 1 << 8,
+        echo_pairs: 1 << 8,
+        ..TableCapacities::uniform(4)
+    };
+    Sensor::with(Capacities { flows: 1 << 10, tables, ..ROOMY }, KEY, &alone(kind))
 }
 
 /// Severity and name of each incident that opened.

@@ -18,7 +18,7 @@
 //!
 //! Limits: with all entries of a set busy the one with the least evidence makes room, at most once in 10 ms, which
 //! [`Victims::evictions`] counts if it had packets of many sources within two seconds. Answers and UDP responses without a request
-//! are not counted with several workers, which see one direction each. Queries to port 53 are not counted. On a network with more
+//! are not counted with several workers, which see one direction each, and echo requests only above the whole rate in one worker. Queries to port 53 are not counted. On a network with more
 //! than 300 requests a second, whose followed ones complete, a flood of few sources may have none that is followed for 17 s, and one
 //! below 60 a second in all is not looked for. On a sensor that sees one direction only, forged pairs of SYN and ACK look like
 //! handshakes, and answers like ones that nobody asked for.
@@ -228,7 +228,9 @@ impl<'m> Victims<'m> {
         };
         let Some(entry) = self.entries.get_mut(index) else { return false };
         let multiple = RULES.get(usize::from(class)).map_or(1, |rule| rule.usual);
-        let usual = (limit.rate.saturating_mul(multiple) / self.workers).max(1);
+        // Another worker sees the replies, so that ordinary echo requests count as well: they have the whole rate.
+        let sharers = if class == Class::Echo { 1 } else { self.workers };
+        let usual = (limit.rate.saturating_mul(multiple) / sharers).max(1);
         if let Some(judged) = entry.cusum.advance(now, usual) {
             judge(entry, class, &judged, &limit, usual, findings);
         }
