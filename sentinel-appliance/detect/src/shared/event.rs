@@ -5,6 +5,7 @@ use core::cell::Cell;
 use sentinel_dissect::{FiveTuple, Ip, Packet, PacketSummary, reread_v4, reread_v6, sender};
 use sentinel_track::flow::{Endpoint, Role};
 use sentinel_track::hash::HashKey;
+use sentinel_track::table::CoarseSpan;
 use sentinel_units::{Address, Mac, Port, Timestamp};
 
 use crate::shared::home_net::HomeNet;
@@ -136,6 +137,17 @@ pub(crate) struct OtherEvent<'e, 'p> {
     pub(crate) setting: Setting<'e>,
     /// The packet itself.
     pub(crate) packet: &'e Packet<'p>,
+}
+
+impl<'e, 'p> Event<'e, 'p> {
+    /// A message that was reassembled, of the initiator; `packet` is one of those that carried it.
+    pub(crate) fn of_message(setting: Setting<'e>, packet: &'e PacketSummary<'p>) -> Self {
+        let role =
+            Role { from_initiator: true, certain: false, is_first: false, idle: CoarseSpan::default() };
+        let source_hash = setting.key.address(packet.tuple.source);
+        let (question, tail) = (Cell::default(), Cell::default());
+        Self { setting, packet, role, source_hash, session: 0, question, tail }
+    }
 }
 
 impl Event<'_, '_> {

@@ -9,11 +9,7 @@
 //!
 //! Messages that `dns_tunnel` does not read because there are too many are not read here either, and are counted there.
 
-use core::cell::Cell;
-
 use sentinel_dissect::{FiveTuple, PacketSummary, dns};
-use sentinel_track::flow::Role;
-use sentinel_track::table::CoarseSpan;
 use sentinel_units::{Address, Timestamp};
 
 use super::answers::{Addresses, Reach};
@@ -212,18 +208,7 @@ impl<'m> Names<'m> {
     ) {
         let tuple = &packet.tuple;
         if self.is_enabled && (tuple.destination_port == DNS || tuple.source_port == DNS) {
-            let role =
-                Role { from_initiator: true, certain: false, is_first: false, idle: CoarseSpan::default() };
-            let source_hash = setting.key.address(tuple.source);
-            let event = Event {
-                setting,
-                packet,
-                role,
-                source_hash,
-                session: 0,
-                question: Cell::default(),
-                tail: Cell::default(),
-            };
+            let event = Event::of_message(setting, packet);
             self.read_alone(&event, message, findings);
         }
     }

@@ -21,12 +21,8 @@
 //! a tunnel to a server of its own may use their names. A name whose answer is an address of the loopback network, which is how
 //! lists of senders and scanners of files answer, counts an eighth: a tunnel that answers so has eight times the allowance.
 
-use core::cell::Cell;
-
 use sentinel_alert::{Evidence, Kind, Severity, ShortName, Subject, Test};
 use sentinel_dissect::{FiveTuple, PacketSummary, dns};
-use sentinel_track::flow::Role;
-use sentinel_track::table::CoarseSpan;
 use sentinel_units::Address;
 
 use super::digest::{Recent, digest, name_tail, queried_name};
@@ -224,23 +220,7 @@ impl<'m> DnsTunnel<'m> {
         findings: &mut Findings<'_, '_>,
     ) {
         if self.is_dns(&packet.tuple) {
-            let role =
-                Role { from_initiator: true, certain: false, is_first: false, idle: CoarseSpan::default() };
-            let source_hash = setting.key.address(packet.tuple.source);
-            self.message_of(
-                &Event {
-                    setting,
-                    packet,
-                    role,
-                    source_hash,
-                    session: 0,
-                    question: Cell::default(),
-                    tail: Cell::default(),
-                },
-                message,
-                None,
-                findings,
-            );
+            self.message_of(&Event::of_message(setting, packet), message, None, findings);
         }
     }
 

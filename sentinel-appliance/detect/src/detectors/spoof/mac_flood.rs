@@ -20,7 +20,7 @@ use crate::shared::rate::Activation;
 /// Words of a block, in which all bits of an address are: 64 bits.
 const BLOCK_WORDS: usize = 2;
 /// New addresses within a second that may be devices; more are made up, or a switch was connected.
-const MOST_DEVICES: u32 = 8;
+const MAX_DEVICES_PER_S: u32 = 8;
 /// Seconds after the first frame in which twice the threshold holds: every station is new then.
 const FIRST_SECONDS: u64 = 10;
 
@@ -148,7 +148,7 @@ impl<'m> MacFlood<'m> {
         let is_early = second.saturating_sub(self.first_second) < FIRST_SECONDS;
         let threshold = self.thresholds.addresses << u32::from(is_early);
         match self.new {
-            ..=MOST_DEVICES => self.devices.begin(Mac(sender), findings),
+            ..=MAX_DEVICES_PER_S => self.devices.begin(Mac(sender), findings),
             _ => self.devices.learn(setting.now),
         }
         if self.new < threshold || !self.activation.enabled {
