@@ -239,10 +239,11 @@ fn run(arguments: Arguments) -> Result<()> {
     };
     let sentinel = program(arguments.sentinel)?;
     let mut report = Report::new(&sentinel);
+    let length = if matches!(command, Command::Light) { budget::Run::Short } else { budget::Run::Full };
     measure(command, &sentinel, &mut report)?;
     match arguments.budgets {
         Some(file) if arguments.bless => budget::bless(&file, report.figures()),
-        Some(file) => budget::check(&file, report.figures()),
+        Some(file) => budget::check(&file, report.figures(), length),
         None => Ok(()),
     }
 }
