@@ -345,6 +345,93 @@ fn traceroute_calls_and_transfers_are_no_scans() {
     assert_eq!(claims(&mut sensor), [], "candidates of a call");
 }
 
+/// One connection attempt: answered, refused, or neither.
+fn attempt(sensor: &mut Sensor, millis: u64, to: (Ipv4Addr, u16), is_open: Option<bool>) {
+    let from = (CLIENT, 40_000 + to.1 % 1_000);
+    sensor.fast(millis, &tcp(from, to, SYN));
+    if let Some(is_open) = is_open {
+        sensor.fast(millis + 1, &tcp(to, from, if is_open { SYN_ACK } else { RST_ACK }));
+    }
+}
+
+#[test]
+fn a_printer_driver_is_no_scanner() {
+    let open = [9_100, 631, 80, 5_357, 3_910, 7_627];
+    let refused = [515, 443, 8_080, 3_911, 8_290, 9_101, 9_102, 21, 23, 6_839, 139];
+    let mut sensor = Sensor::new();
+    for run in 0..6_u64 {
+        let begin = run * 1_800_000;
+        sensor.fast(begin, &udp((CLIENT, 50_000), (GATEWAY, 161), &[0x30; 40]));
+        sensor.fast(begin + 3, &udp((GATEWAY, 161), (CLIENT, 50_000), &[0x30; 40]));
+        let ports = open.iter().map(|port| (*port, true)).chain(refused.map(|port| (port, false)));
+        for (number, (port, is_open)) in (1..).zip(ports) {
+            attempt(&mut sensor, begin + number * 120, (GATEWAY, port), Some(is_open));
+        }
+    }
+    assert_eq!(claims(&mut sensor), []);
+    // Other ports of the same host are a scan, and so is the port of printers at many hosts.
+    let mut sensor = Sensor::new();
+    (0..60_u16).for_each(|number| {
+        attempt(
+            &mut sensor,
+            u64::from(number) * 120,
+            (GATEWAY, 1_000 + number),
+            Some(number.is_multiple_of(3)),
+        );
+    });
+    assert!(!claims(&mut sensor).is_empty());
+    let mut sensor = Sensor::new();
+    (0..6).for_each(|number| attempt(&mut sensor, u64::from(number) * 120, (other(number), 9_100), None));
+    sensor.tick(10_000);
+    assert_eq!(claims(&mut sensor).first().map(|alert| alert.test), Some(Test::HostSweep));
+}
+
+#[test]
+fn a_laptop_away_from_its_company_is_no_scanner() {
+    /// Tries the gateway of the company, and a directory at so many addresses.
+    fn away(controllers: u8) -> Vec<Alert> {
+        let mut sensor = Sensor::new();
+        let mut millis = 0;
+        for port in [500, 4_500, 1_194, 51_820] {
+            millis += 3_000;
+            sensor.fast(millis, &udp((CLIENT, 50_000 + port % 100), (OUTSIDE, port), &[1; 420]));
+        }
+        for port in [443, 10_443, 8_443, 4_433, 80, 1_723] {
+            millis += 500;
+            attempt(&mut sensor, millis, (OUTSIDE, port), None);
+            // The uplink works.
+            attempt(&mut sensor, millis + 10, (external(port), 443), Some(true));
+        }
+        for host in 0..controllers {
+            for port in [389, 88, 445, 135, 3_268] {
+                millis += 300;
+                attempt(&mut sensor, millis, (other(100 + u32::from(host)), port), None);
+            }
+        }
+        sensor.tick(millis + 10_000);
+        claims(&mut sensor)
+    }
+    assert_eq!(away(4), []);
+    assert!(!away(16).is_empty(), "many hosts are searched whatever comes before port 445");
+}
+
+#[test]
+fn a_monitor_that_meets_stopped_services_is_no_scanner() {
+    let mut sensor = Sensor::new();
+    for minute in 0..30_u64 {
+        let mut millis = minute * 60_000;
+        for host in 0..10_u32 {
+            for (number, port) in (0..).zip([22, 80, 443, 9_100, 3_000, 8_123]) {
+                millis += 25;
+                let is_refused = (host * 7 + number).is_multiple_of(5);
+                let answer = if host == 6 { None } else { Some(!is_refused) };
+                attempt(&mut sensor, millis, (other(host), port), answer);
+            }
+        }
+    }
+    assert_eq!(claims(&mut sensor), []);
+}
+
 #[test]
 fn monitoring_and_leases_are_no_sweeps() {
     let mut sensor = Sensor::new();

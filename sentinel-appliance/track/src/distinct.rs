@@ -95,6 +95,14 @@ impl Distinct {
         self.add_scanning(value, now, window)
     }
 
+    /// Number of values within the window that ends at `now` for which `counts` returns true.
+    #[must_use]
+    pub fn count_of(&self, now: Timestamp, Window(window): Window, counts: impl Fn(u16) -> bool) -> u32 {
+        let now = ticks(now);
+        let held = self.times.iter().zip(&self.values).take(self.used.into());
+        held.map(|(time, value)| u32::from(age(now, *time) <= window && counts(*value))).sum()
+    }
+
     /// Value added last, and its time.
     #[inline] // two loads, for every packet that counts
     #[expect(clippy::indexing_slicing, reason = "masked to the length of the arrays")]
@@ -227,6 +235,9 @@ mod tests {
             let seen = distinct.add(value, at_millis(now), WINDOW);
             assert_eq!(seen.distinct, u32::try_from(expected.len()).unwrap(), "at {now} ms");
             assert_eq!(seen.is_new, !was_there, "at {now} ms");
+            let even = expected.iter().filter(|value| **value % 2 == 0).count();
+            let counted = distinct.count_of(at_millis(now), WINDOW, |value| value % 2 == 0);
+            assert_eq!(counted, u32::try_from(even).unwrap(), "at {now} ms");
         }
     }
 

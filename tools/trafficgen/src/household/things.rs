@@ -100,9 +100,11 @@ fn ntp(scene: &mut Scene<'_>, device: &Device, poll_s: u64) -> Option<u64> {
 /// movement.
 fn to_service(scene: &mut Scene<'_>, camera: &Device, is_continuous: bool) -> Option<u64> {
     let (from, to) = (scene.v4(camera), scene.server(camera, 79_100, false));
+    let name = "media.camera.example.com";
+    scene.resolve(camera, name, 79_100);
     let mut connection = Tcp::new(scene, from, to, tls::PORT);
     if connection.open(scene) {
-        let hello = tls::client_hello("media.camera.example.com", scene.random);
+        let hello = tls::client_hello(name, scene.random);
         connection.message(scene, Way::Up, &hello, hello.len());
         let (seconds, rate) = if is_continuous { (300, 1_200_000) } else { (20, 1_600_000) };
         connection.transfer(scene, Way::Up, seconds * rate / 8, rate);

@@ -86,6 +86,10 @@ impl Shape {
     pub(super) const ANSWERED: u16 = 0x100;
     /// The source was answered lately, and the destination, as ever, refuses what it does not offer, or is silent.
     pub(super) const USUAL: u16 = 0x200;
+    /// The source has searched for a directory at the destination, which was silent.
+    pub(super) const DIRECTORY: u16 = 0x400;
+    /// The source has tried ports of printers at the destination.
+    pub(super) const PRINTER: u16 = 0x800;
 
     pub(super) const fn has(self, bit: u16) -> bool {
         self.0 & bit != 0
@@ -379,6 +383,11 @@ impl<'m> ContactTable<'m> {
         let (word, bits) = known_bits(key);
         let Some(set) = self.set(key) else { return false };
         set.known.iter().any(|words| words.get(word).is_some_and(|held| held & bits == bits))
+    }
+
+    /// Returns true if the key was noted before, and notes it if `notes`.
+    pub(super) fn knows_or_notes(&mut self, key: u32, notes: bool) -> bool {
+        if notes { self.note(key) } else { self.knows(key) }
     }
 
     /// Forgets the older generation of known contacts, or of sources.

@@ -5,6 +5,7 @@ use sentinel_track::hash::HashKey;
 use sentinel_units::{Address, Port, Timestamp};
 
 use super::contact_table::{Class, Pending, Shape, Suspect, class_number};
+use super::is_printer_port;
 use crate::incident::Finding;
 
 /// Two bits in Q8.
@@ -22,6 +23,12 @@ const SEARCHED_PORTS: [u16; 12] =
     [1_433, 2_222, 2_323, 3_306, 3_389, 5_432, 5_555, 5_900, 7_547, 8_291, 37_215, 52_869];
 /// Ports of a company's domain controllers, which a laptop away from its network looks for.
 const DOMAIN_PORTS: [u16; 5] = [88, 389, 464, 636, 3_268];
+/// Further ports at which it asks such a host: RPC, SMB.
+const MEMBER_PORTS: [u16; 2] = [135, 445];
+/// Hosts for which a directory is searched at most, as shown by [`Suspect::hosts`].
+const MAX_DIRECTORIES: u32 = 8;
+/// Ports of VPN gateways, which a client tries in turn: IKE, its NAT traversal, `OpenVPN`, L2TP, `WireGuard`.
+const VPN_PORTS: [u16; 5] = [500, 1_194, 1_701, 4_500, 51_820];
 const COMMON_PORTS: [u16; 11] = [25, 53, 80, 123, 143, 443, 465, 587, 853, 993, 995];
 
 /// Weight of a failed contact, see the head of `failed_contacts`.
@@ -37,6 +44,7 @@ pub(super) fn weight(contact: &Pending, suspect: &Suspect, is_direct: bool) -> u
         // All of it about one host, or about one port.
         let is_one_port = !suspect.has(Suspect::SEVERAL_PORTS) && suspect.port == *port;
         return match (is_one_host || is_one_port && !is_outward, is_outward) {
+            (true, true) if VPN_PORTS.contains(port) => RANDOM_OUTWARD,
             (true, _) => FULL,
             (false, true) if is_one_port && is_searched => FULL,
             (false, true) => RANDOM_OUTWARD,
@@ -44,11 +52,16 @@ pub(super) fn weight(contact: &Pending, suspect: &Suspect, is_direct: bool) -> u
         };
     }
     let is_stray = shape.class() == class_number(Class::Stray);
+    let is_member = DOMAIN_PORTS.contains(port) || shape.has(Shape::DIRECTORY) && MEMBER_PORTS.contains(port);
+    if is_member && !is_direct && !is_outward && suspect.hosts.count_ones() <= MAX_DIRECTORIES {
+        return RANDOM;
+    }
     match (shape.has(Shape::HOST_KNOWN), shape.has(Shape::PORT_KNOWN)) {
         // A host outside that is silent is down, whatever its port; and services outside have second ports: two of each of many
         // hosts are no scan.
         (true, _) if is_outward && !is_direct => RANDOM_OUTWARD,
         (_, true) | (true, _) if DOMAIN_PORTS.contains(port) && shape.has(Shape::USUAL) => RANDOM,
+        (true, _) if is_direct && !is_outward && is_of_printer(*port, *shape) => RANDOM,
         (true, _) if shape.has(Shape::USUAL) => QUARTER,
         (true, _) if is_outward && suspect.failed > 0 && !is_one_host => HALF,
         (true, _) => FULL,
@@ -57,6 +70,16 @@ pub(super) fn weight(contact: &Pending, suspect: &Suspect, is_direct: bool) -> u
         (false, true) => FULL,
         (false, false) => RANDOM,
     }
+}
+
+/// Returns true for a port that drivers of printers try.
+fn is_of_printer(port: u16, shape: Shape) -> bool {
+    is_printer_port(port) || shape.has(Shape::PRINTER) && matches!(port, 21 | 23 | 80 | 139 | 443 | 8_080)
+}
+
+/// Returns true for a port of a directory of accounts: Kerberos or LDAP.
+pub(super) const fn is_directory(port: u16) -> bool {
+    matches!(port, 88 | 389)
 }
 
 fn is_searched(port: u16) -> bool {

@@ -26,6 +26,9 @@
 //! - While nothing outside answers anybody, silence from outside says nothing: the uplink is down. The same holds for private
 //!   addresses that are not of the home network: the tunnel to them is down.
 //! - Datagrams need no answer. Silence counts in full only while all of it is about one host or one port.
+//! - A printer refuses most ports that its driver tries, a VPN gateway that is out of reach is silent at several, and a computer away from
+//!   its domain asks controllers of at most eight addresses in vain: the ports of those count like random ones at that host.
+//! - Of several hosts, one that answers at last clears its source of as much as one failed contact, whatever it refused before.
 //! - Responses from another port than the one that was asked (TFTP, SSDP) are no contacts.
 //!
 //! After an answer the TCP and UDP contacts of a source are not looked at for at most five seconds, but one of 32. A source with
@@ -47,10 +50,10 @@ use sentinel_units::{Address, Port, Timestamp};
 use super::contact_table::{
     ANSWER_TIMEOUT, Class, ContactSet, ContactTable, Pending, Shape, Suspect, class_number,
 };
-use super::evidence::{FULL, HALF, QUARTER, weight};
+use super::evidence::{FULL, HALF, QUARTER, is_directory, weight};
 use super::port_scan::{Admission, Thresholds};
 use super::quoted::{self, Quoted};
-use super::{is_crafted, needs_no_answer};
+use super::{is_crafted, is_printer_port, needs_no_answer};
 use crate::incident::{Finding, Findings};
 use crate::registry::{Detector, DetectorConfig};
 use crate::shared::event::{Counted, DHCP_SERVER, Event, OtherEvent, Setting};
@@ -84,6 +87,9 @@ const QUIET_KEY: u32 = 0x5155_4945;
 const HOST_KEY: u32 = 0x484f_5354;
 const SEARCH_KEY: u32 = 0x5446_5450;
 const OPEN_KEY: u32 = 0x4f50_454e;
+const DIRECTORY_KEY: u32 = 0x4449_5245;
+const PRINTER_KEY: u32 = 0x5052_4e54;
+const CLEARED_KEY: u32 = 0x434c_4541;
 
 /// First contacts of all sources.
 #[derive(Debug)]
@@ -463,6 +469,8 @@ impl<'m> FailedContacts<'m> {
         }
         let source = source_key(key, &contact, is_internal);
         let _again = self.table.note(open_key(key, source, contact.destination));
+        // Refusals count at once: an answer between them must, too, if there is evidence that it clears.
+        self.clear(source, of_host(key, source, contact.destination), now);
         let suspect = self.table.suspect(source, now);
         let score = suspect.map_or(0, |suspect| suspect.score);
         if score <= WEAK_LIMIT {
@@ -508,7 +516,7 @@ impl<'m> FailedContacts<'m> {
             }
         }
         let source = source_key(key, &contact, is_internal);
-        let of_host = key.with(source ^ HOST_KEY, key.address(contact.destination));
+        let of_host = of_host(key, source, contact.destination);
         let of_port = key.with(source, u32::from(contact.port) << 8 | u32::from(contact.shape.class()));
         // The protocol is not part of it: TCP and UDP to one port of a peer are one contact.
         if self.table.note(key.with(of_host, of_port)) {
@@ -523,6 +531,11 @@ impl<'m> FailedContacts<'m> {
         mark(self.table.note(of_host), Shape::HOST_KNOWN);
         mark(self.table.note(of_port), Shape::PORT_KNOWN);
         mark(is_outward, Shape::OUTWARD);
+        mark(
+            self.table.knows_or_notes(of_host ^ DIRECTORY_KEY, is_directory(contact.port) && !is_direct),
+            Shape::DIRECTORY,
+        );
+        mark(self.table.knows_or_notes(of_host ^ PRINTER_KEY, is_printer_port(contact.port)), Shape::PRINTER);
         // A host that is used refuses some ports, and one that is off has several. Whoever was answered lately is not a scanner so soon.
         let is_open = self.table.knows(open_key(key, source, destination));
         mark(is_open == is_direct && trusted, Shape::USUAL);
@@ -541,12 +554,15 @@ impl<'m> FailedContacts<'m> {
         }
     }
 
-    /// A host has answered a source for the first time. Further ports of a host are no further evidence: a scan of one host finds open
-    /// ports too.
+    /// A host has answered a source. Only the first answer of each clears it, and none does if all of the evidence is about that host,
+    /// because a scan of one host finds open ports too. Of several hosts some refuse before they answer: monitors meet stopped services.
     fn clear(&mut self, source: u32, of_host: u32, at: Timestamp) {
-        let is_suspected = self.table.suspect(source, at).is_some_and(|suspect| suspect.score > 0);
-        if is_suspected
-            && !self.table.note(of_host)
+        let Some((score, flags)) = self.table.suspect(source, at).map(|held| (held.score, held.flags)) else {
+            return;
+        };
+        if score > 0
+            && (!self.table.note(of_host) || flags & Suspect::SEVERAL_HOSTS != 0)
+            && !self.table.note(of_host ^ CLEARED_KEY)
             && let Some(suspect) = self.table.suspect(source, at)
         {
             suspect.score = suspect.score.saturating_sub(FULL);
@@ -644,6 +660,11 @@ fn source_key(key: &HashKey, contact: &Pending, is_internal: bool) -> u32 {
     let [a, b, c, d, e, f] = if is_internal { contact.mac } else { [0; 6] };
     let mac = [u32::from_be_bytes([a, b, c, d]), u32::from(u16::from_be_bytes([e, f]))];
     key.hash32([network_hash(key, contact.source), mac[0], mac[1], 0])
+}
+
+/// Key of a host that a source has contacted, among the known contacts.
+fn of_host(key: &HashKey, source: u32, host: Address) -> u32 {
+    key.with(source ^ HOST_KEY, key.address(host))
 }
 
 /// Key of a host that has answered a source, among the known contacts.

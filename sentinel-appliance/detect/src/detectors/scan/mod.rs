@@ -53,6 +53,12 @@ pub(crate) fn is_response(source: Port, payload: &[u8]) -> bool {
     }
 }
 
+/// Returns true for ports at which printers alone answer, and which their drivers try in turn: LPD, IPP, raw printing, WSD, and HP's for
+/// further queues, status, scanning and set-up.
+pub(crate) const fn is_printer_port(port: u16) -> bool {
+    matches!(port, 515 | 631 | 3_910..=3_912 | 5_357 | 6_839 | 7_627 | 8_290 | 9_100..=9_102 | 9_220 | 9_280 | 9_290)
+}
+
 /// Returns true for ports whose responses [`is_response`] tells by their form, and which end an exchange.
 pub(crate) const fn needs_no_answer(source: Port) -> bool {
     matches!(source.0, 53 | 123 | 137 | 5_353 | 5_355)

@@ -4,7 +4,7 @@
 //! (nothing, FIN alone, FIN with PSH and URG; nmap's -sN, -sF, -sX; SYN with FIN or RST), and the first UDP datagram of
 //! a flow and after each silence as long as the window, from the initiator. Responses are not: a busy server or
 //! resolver reaches many client ports. Nor are the ports of traceroute, and ports above 1023 on as many hosts as ports (peers of file
-//! sharing). A source that was answered lately and reaches the threshold is counted from the start, and all of its contacts are
+//! sharing), nor, if all are of one host, the ports at which printers alone answer. A source that was answered lately and reaches the threshold is counted from the start, and all of its contacts are
 //! looked at: data connections of passive FTP and services of a device answer, and what does not, the test of failed contacts judges.
 
 use core::time::Duration;
@@ -16,7 +16,7 @@ use sentinel_track::flow::{FLOW_LIFETIME, RESPONSE_PERIOD, Role};
 use sentinel_track::table::{CoarsePeriod, CoarseSpan, Recycle};
 use sentinel_units::{Address, Port, Timestamp};
 
-use super::{is_crafted, is_excused, is_response};
+use super::{is_crafted, is_excused, is_printer_port, is_response};
 use crate::incident::{Finding, Findings, scope};
 use crate::registry::{Detector, DetectorConfig, thresholds};
 use crate::shared::event::{Counted, Event};
@@ -210,13 +210,13 @@ impl PortScan {
         } else {
             ports.has_several_hosts |= ports.host != packet.destination;
             if seen.is_new {
-                self.spread(ports, seen.distinct, now, packet, has_trusted, findings);
+                return self.spread(ports, seen.distinct, now, packet, has_trusted, findings);
             }
         }
         if seen.is_new { seen.distinct } else { 0 }
     }
 
-    /// Counts the host of another new port.
+    /// Counts the host of another new port. Returns the distinct ports that count.
     #[inline(never)] // keeps the code for a source of one port short
     fn spread(
         &self,
@@ -226,21 +226,27 @@ impl PortScan {
         packet: &Counted<'_>,
         has_trusted: impl FnOnce() -> bool,
         findings: &mut Findings<'_, '_>,
-    ) {
+    ) -> u32 {
         let window = self.threshold.window;
         if distinct == 2 {
             ports.spread.began = Timestamp::ZERO;
             ports.spread.add(now, window, ports.host, ports.spread.first);
         }
         ports.spread.add(now, window, packet.destination, packet.destination_port.unwrap_or_default());
-        if distinct < self.threshold.limit || ports.spread.is_of_peers(distinct) {
-            return;
+        if distinct < self.threshold.limit {
+            return distinct;
+        }
+        let of_printer = ports.distinct.count_of(now, self.window, is_printer_port);
+        let counted = distinct - if ports.has_several_hosts { 0 } else { of_printer.min(distinct) };
+        if counted < self.threshold.limit || ports.spread.is_of_peers(distinct) {
+            return counted;
         }
         if has_trusted() {
             ports.distinct.recycle();
         } else {
-            self.report(ports, distinct, packet, findings);
+            self.report(ports, counted, packet, findings);
         }
+        counted
     }
 
     #[cold]
