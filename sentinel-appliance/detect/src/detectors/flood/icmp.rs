@@ -4,8 +4,9 @@
 //! asked for them.
 //!
 //! Monitoring sends as many requests to many hosts, and nearly all are answered. So each reply takes back one request of its receiver:
-//! only requests without a reply claim an attack. Answered requests are reported at `low` if one destination got most of them, and
-//! not at all otherwise. Whoever forges replies to itself has to send one for each request. With several workers the replies of most
+//! only requests without a reply claim an attack, and only if one destination got most of them: those to many hosts search for hosts, which
+//! `host_sweep` judges, or find that they are out of reach, and are reported at `low`. Answered requests are reported at `low` if one
+//! destination got most of them, and not at all otherwise. Whoever forges replies to itself has to send one for each request. With several workers the replies of most
 //! hosts are seen by another one, and every request counts as unanswered.
 
 use core::time::Duration;
@@ -44,6 +45,8 @@ struct Balance {
     replies: u32,
     /// Requests to the destination that got most of them, less all others (Boyer and Moore 1981).
     lead: u32,
+    /// Hash of that destination.
+    to: u32,
 }
 
 /// Echo requests of one source: about 1.1 KiB.
@@ -54,8 +57,6 @@ pub struct EchoRequests {
     since: Timestamp,
     newer: Balance,
     older: Balance,
-    /// Hash of the destination that leads.
-    to: u32,
 }
 
 impl Recycle for EchoRequests {
@@ -156,13 +157,15 @@ impl<'m> IcmpFlood<'m> {
         echo.count(to);
         let Some(reached) = echo.times.add(self.prepared, now) else { return };
         let (unanswered, replies, lead) = echo.balance(now, self.threshold.window);
-        if unanswered >= self.threshold.limit || replies < self.threshold.limit / 8 {
-            if !findings.bump_latest(Test::IcmpFloodPerSource, packet) {
-                self.report(reached, packet, false, findings);
-            }
-        } else if lead >= self.threshold.limit / 2 {
-            self.report(reached, packet, true, findings);
+        let is_unanswered = unanswered >= self.threshold.limit || replies < self.threshold.limit / 8;
+        let has_victim = lead >= self.threshold.limit / 2;
+        if is_unanswered && has_victim && findings.bump_latest(Test::IcmpFloodPerSource, packet)
+            || !is_unanswered && !has_victim
+        {
+            return;
         }
+        let destination = Some(packet.destination).filter(|_| echo.has_one_destination());
+        self.report(reached, packet, destination, is_unanswered && has_victim, findings);
     }
 
     #[cold]
@@ -170,13 +173,15 @@ impl<'m> IcmpFlood<'m> {
         &self,
         reached: LimitReached,
         packet: &Counted<'_>,
-        is_answered: bool,
+        destination: Option<Address>,
+        is_claim: bool,
         findings: &mut Findings<'_, '_>,
     ) {
         let first = earlier(findings.now, reached.since());
         let mut found = finding(Test::IcmpFloodPerSource, self.activation, self.threshold, first, packet);
-        if is_answered {
-            // An incident of its own, so that unanswered requests later are another one.
+        found.subject.destination = destination;
+        if !is_claim {
+            // An incident of its own, so that a flood of unanswered requests later is another one.
             (found.severity, found.scope) = (self.activation.ordinary(Self::DETECTOR.severity), 1);
         }
         findings.add(&found);
@@ -188,9 +193,16 @@ impl EchoRequests {
         let newer = &mut self.newer;
         newer.requests = newer.requests.saturating_add(1);
         if newer.lead == 0 {
-            self.to = to;
+            newer.to = to;
         }
-        newer.lead = if self.to == to { newer.lead + 1 } else { newer.lead - 1 };
+        newer.lead = if newer.to == to { newer.lead + 1 } else { newer.lead - 1 };
+    }
+
+    /// Returns true if all requests of both windows had one destination.
+    fn has_one_destination(&self) -> bool {
+        let [newer, older] = [self.newer, self.older];
+        let is_one = |balance: Balance| balance.lead == balance.requests;
+        is_one(newer) && is_one(older) && (older.requests == 0 || older.to == newer.to)
     }
 
     /// Requests of the window without a reply, replies, and the lead of one destination. Of the window before counts the share that the
@@ -273,7 +285,18 @@ mod tests {
         assert_eq!(asked(20, 1_000, 1_000), [], "monitoring of many hosts");
         assert_eq!(asked(1, 300, 1_000), [Severity::Low], "one host");
         assert_eq!(asked(20, 1_000, 7), [], "some are off");
-        assert_eq!(asked(20, 300, 1), [Severity::Medium], "none is there");
+        assert_eq!(asked(20, 300, 1), [Severity::Low], "none is there: a search, or an uplink that is down");
+        assert_eq!(asked(1, 300, 1), [Severity::Medium], "one host");
+    }
+
+    #[test]
+    fn a_destination_is_named_if_it_got_all_requests() {
+        let destination = |hosts: u32| {
+            let raised = play(each(100, 10, |number| echo(ATTACKER, other(u32::from(number) % hosts), 8)));
+            only(&raised.raised).subject.destination
+        };
+        assert!(destination(1).is_some());
+        assert_eq!((destination(2), destination(9)), (None, None));
     }
 
     #[test]
