@@ -2,14 +2,20 @@
 //!
 //! Only the port of the responder counts: any initiator may draw a listed number as its ephemeral
 //! port. For TCP the opening must have been seen (SYN, or SYN-ACK when the SYN was missed).
+//!
+//! Peers of file sharing, games and calls, and data connections of FTP, have any port, among them listed ones. So a contact with the
+//! outside is `low` if its port is one that systems draw for clients, or if the inside host has just contacted sixteen hosts at high ports.
+//! Whoever does that first makes its contact with a listed port `low`.
+
+use core::time::Duration;
 
 use sentinel_alert::{Evidence, Kind, Severity, ShortName, Subject, Test};
 use sentinel_track::flow::Endpoint;
-use sentinel_units::Port;
+use sentinel_units::{Port, Timestamp};
 
 use crate::incident::{Finding, Findings, scope};
 use crate::registry::{Detector, DetectorConfig};
-use crate::shared::event::Event;
+use crate::shared::event::{Event, Setting};
 use crate::shared::port_bloom::PortBloom;
 use crate::shared::rate::Activation;
 
@@ -43,6 +49,33 @@ impl ListedPort {
 /// Least port that systems draw for clients (Linux `net.ipv4.ip_local_port_range`; RFC 6335 section 6 has 49152).
 const FIRST_DRAWN_PORT: u16 = 32_768;
 
+/// Least port of a contact that peers are counted by.
+const FIRST_PEER_PORT: u16 = 10_000;
+/// Hosts contacted at such ports in one to two [`PEER_PERIOD`]s that make peers of all, as linear counting (Whang 1990) shows them.
+const MIN_PEERS: u32 = 16;
+const PEER_PERIOD: Duration = Duration::from_secs(60);
+/// Inside hosts whose peers are counted together: by six bits of the hash.
+const HOST_CLASSES: usize = 64;
+
+/// Hosts outside that inside hosts of one class contacted at high ports: a bit for each, by hash.
+#[derive(Clone, Copy, Debug, Default)]
+struct Peers {
+    /// Begin of the newer period; [`Timestamp::ZERO`] before.
+    began: Timestamp,
+    older: u64,
+    newer: u64,
+}
+
+impl Peers {
+    fn turn(&mut self, now: Timestamp) {
+        let age = now.since(self.began);
+        if age > PEER_PERIOD {
+            self.older = if age > PEER_PERIOD * 2 { 0 } else { self.newer };
+            (self.began, self.newer) = (now, 0);
+        }
+    }
+}
+
 /// The list, sorted for binary search behind a Bloom filter.
 #[derive(Debug)]
 pub(crate) struct SuspiciousPort<'m> {
@@ -51,6 +84,7 @@ pub(crate) struct SuspiciousPort<'m> {
     used: usize,
     /// Excludes most ports that are not in the list.
     filter: PortBloom,
+    peers: [Peers; HOST_CLASSES],
     activation: Activation,
 }
 
@@ -65,7 +99,8 @@ impl<'m> SuspiciousPort<'m> {
     };
 
     pub(crate) fn new(list: &'m mut [ListedPort], config: &DetectorConfig) -> Self {
-        Self { list, used: 0, filter: PortBloom::default(), activation: config.into() }
+        let (filter, peers) = (PortBloom::default(), [Peers::default(); HOST_CLASSES]);
+        Self { list, used: 0, filter, peers, activation: config.into() }
     }
 
     pub(crate) fn configure(&mut self, config: &DetectorConfig) {
@@ -96,8 +131,31 @@ impl<'m> SuspiciousPort<'m> {
             return;
         }
         let responder = if event.role.from_initiator { event.destination() } else { event.source() };
+        if responder.port.0 >= FIRST_PEER_PORT {
+            self.count_peer(event, responder);
+        }
         if self.filter.may_contain(responder.port) {
             self.look_up(event, responder, findings);
+        }
+    }
+
+    /// Peers of the class of the inside host that sent the packet.
+    fn peers(&mut self, event: &Event<'_, '_>) -> Option<&mut Peers> {
+        let peers = self.peers.get_mut(usize::try_from(event.source_hash).unwrap_or(0) % HOST_CLASSES)?;
+        peers.turn(event.setting.now);
+        Some(peers)
+    }
+
+    /// Counts a host outside that an inside host contacts at a high port.
+    #[cold]
+    fn count_peer(&mut self, event: &Event<'_, '_>, responder: Endpoint) {
+        let Setting { home_net, key, .. } = event.setting;
+        if !event.role.from_initiator || !home_net.is_external(responder.address) {
+            return;
+        }
+        let bit = 1 << (key.address(responder.address) >> 26);
+        if let Some(peers) = self.peers(event) {
+            peers.newer |= bit;
         }
     }
 
@@ -107,7 +165,7 @@ impl<'m> SuspiciousPort<'m> {
     }
 
     #[inline(never)] // keeps the dispatch of all other packets short
-    fn look_up(&self, event: &Event<'_, '_>, responder: Endpoint, findings: &mut Findings<'_, '_>) {
+    fn look_up(&mut self, event: &Event<'_, '_>, responder: Endpoint, findings: &mut Findings<'_, '_>) {
         let protocol = match event.packet.tuple.tcp_flags {
             Some(_) if event.role.certain => PortProtocol::Tcp,
             None => PortProtocol::Udp,
@@ -120,21 +178,34 @@ impl<'m> SuspiciousPort<'m> {
         let Ok(index) = list.binary_search_by_key(&(protocol, responder.port), ListedPort::order) else {
             return;
         };
-        if let Some(listed) = list.get(index) {
-            findings.add(&self.finding(event, responder, listed));
+        let is_weak = self.is_weak(event, responder);
+        if let Some(listed) = self.list.get(index) {
+            findings.add(&self.finding(event, responder, listed, is_weak));
         }
     }
 
+    /// Returns true for a contact with the outside that ordinary programs make by chance.
+    fn is_weak(&mut self, event: &Event<'_, '_>, responder: Endpoint) -> bool {
+        if !event.role.from_initiator || !event.setting.home_net.is_external(responder.address) {
+            return false;
+        }
+        let has_peers = |peers: &mut Peers| (peers.older | peers.newer).count_ones() >= MIN_PEERS;
+        event.source().port.0.min(responder.port.0) >= FIRST_DRAWN_PORT
+            || self.peers(event).is_some_and(has_peers)
+    }
+
     #[cold]
-    fn finding(&self, event: &Event<'_, '_>, responder: Endpoint, listed: &ListedPort) -> Finding {
+    fn finding(
+        &self,
+        event: &Event<'_, '_>,
+        responder: Endpoint,
+        listed: &ListedPort,
+        is_weak: bool,
+    ) -> Finding {
         let is_from_initiator = event.role.from_initiator;
         let initiator = if is_from_initiator { event.source() } else { event.destination() };
-        // Peers of file sharing and calls outside draw their ports from this range: one in some thousand of them has the listed one.
-        let is_drawn = event.packet.tuple.tcp_flags.is_none()
-            && initiator.port.0.min(responder.port.0) >= FIRST_DRAWN_PORT
-            && event.setting.home_net.is_external(responder.address);
         let severity =
-            if is_drawn { self.activation.weak_severity(&Self::DETECTOR) } else { self.activation.severity };
+            if is_weak { self.activation.weak_severity(&Self::DETECTOR) } else { self.activation.severity };
         Finding {
             test: Test::SuspiciousPort,
             severity,
@@ -196,17 +267,44 @@ mod tests {
 
     /// A peer of file sharing may have any port; a server at home has the one that it was given.
     #[test]
-    fn a_datagram_to_a_drawn_port_outside_is_weak_evidence() {
+    fn a_contact_with_a_drawn_port_outside_is_weak_evidence() {
         for (frame, severity) in [
+            (tcp((CLIENT, 51_413), (OUTSIDE, 53_413), SYN), Severity::Low),
+            (tcp((OUTSIDE, 51_413), (CLIENT, 53_413), SYN), Severity::Medium),
+            (tcp((CLIENT, 51_413), (OUTSIDE, 31_337), SYN), Severity::Medium),
             (udp((CLIENT, 51_413), (OUTSIDE, 53_413), &[0]), Severity::Low),
             (udp((OUTSIDE, 51_413), (CLIENT, 53_413), &[0]), Severity::Medium),
             (udp((CLIENT, 51_413), (OUTSIDE, 31_337), &[0]), Severity::Medium),
         ] {
             let mut sensor = Sensor::new();
-            let listed = |port| listed(PortProtocol::Udp, port);
-            sensor.engine.set_listed_ports(&[listed(31_337), listed(53_413)]);
+            let [tcp, udp] = [PortProtocol::Tcp, PortProtocol::Udp];
+            let list = [tcp, udp].map(|protocol| [31_337, 53_413].map(|port| listed(protocol, port)));
+            sensor.engine.set_listed_ports(list.as_flattened());
             sensor.frame(0, &frame);
             assert_eq!(only(&sensor.raised).severity, severity);
+        }
+    }
+
+    /// A host with many peers contacts some at listed ports.
+    #[test]
+    fn a_contact_among_those_with_many_peers_is_weak_evidence() {
+        for (count, gap_ms, severity) in
+            [(40, 1_000, Severity::Low), (8, 1_000, Severity::Medium), (40, 20_000, Severity::Medium)]
+        {
+            let mut sensor = Sensor::new();
+            sensor.engine.set_listed_ports(&[listed(PortProtocol::Tcp, 4_444)]);
+            for number in 0..count {
+                let peer = std::net::Ipv4Addr::from(0xc612_0000 + number * 77);
+                let frame = udp((CLIENT, 51_413), (peer, 20_000 + u16::try_from(number).unwrap()), &[1; 30]);
+                sensor.frame(u64::from(number) * gap_ms, &frame);
+            }
+            sensor.frame(u64::from(count) * gap_ms, &tcp((CLIENT, 40_000), (OUTSIDE, 4_444), SYN));
+            let listed: Vec<_> = sensor.raised.iter().filter(|a| a.test == Test::SuspiciousPort).collect();
+            assert_eq!(
+                listed.iter().map(|alert| alert.severity).collect::<Vec<_>>(),
+                [severity],
+                "{count} {gap_ms}"
+            );
         }
     }
 
