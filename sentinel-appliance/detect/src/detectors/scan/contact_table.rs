@@ -86,7 +86,7 @@ impl Shape {
     pub(super) const ANSWERED: u16 = 0x100;
     /// The source was answered lately, and the destination, as ever, refuses what it does not offer, or is silent.
     pub(super) const USUAL: u16 = 0x200;
-    /// The source has searched for a directory at the destination, which was silent.
+    /// The source has searched for a directory in the network of the destination, and met silence.
     pub(super) const DIRECTORY: u16 = 0x400;
     /// The source has tried ports of printers at the destination.
     pub(super) const PRINTER: u16 = 0x800;

@@ -531,8 +531,9 @@ impl<'m> FailedContacts<'m> {
         mark(self.table.note(of_host), Shape::HOST_KNOWN);
         mark(self.table.note(of_port), Shape::PORT_KNOWN);
         mark(is_outward, Shape::OUTWARD);
+        let directory = directory_key(key, source, destination);
         mark(
-            self.table.knows_or_notes(of_host ^ DIRECTORY_KEY, is_directory(contact.port) && !is_direct),
+            self.table.knows_or_notes(directory, is_directory(contact.port) && !is_direct),
             Shape::DIRECTORY,
         );
         mark(self.table.knows_or_notes(of_host ^ PRINTER_KEY, is_printer_port(contact.port)), Shape::PRINTER);
@@ -665,6 +666,13 @@ fn source_key(key: &HashKey, contact: &Pending, is_internal: bool) -> u32 {
 /// Key of a host that a source has contacted, among the known contacts.
 fn of_host(key: &HashKey, source: u32, host: Address) -> u32 {
     key.with(source ^ HOST_KEY, key.address(host))
+}
+
+/// Key of the search of a source for a directory in a network (IPv4: /24, IPv6: /64), among the known contacts.
+fn directory_key(key: &HashKey, source: u32, host: Address) -> u32 {
+    let [upper, lower, _, last] = host.words();
+    let network = if host.is_v4() { [last >> 8, 0] } else { [upper, lower] };
+    key.with(source ^ DIRECTORY_KEY, key.hash32(network))
 }
 
 /// Key of a host that has answered a source, among the known contacts.
