@@ -52,6 +52,7 @@ pub use detectors::source_table::{SourceActivity, SourceActivitySet};
 pub use detectors::transfer::exfiltration::{EgressBytes, EgressBytesSet};
 pub use detectors::transfer::large::Transfer;
 pub use detectors::{Configs, DETECTORS, TableCapacities, Tables};
+pub use engine::canary::FRAME as CANARY_FRAME;
 pub use engine::memory::{Capacities, Storage};
 pub use engine::reassembly::{ReassemblyCapacities, ReassemblyStorage};
 pub use engine::siblings::{Direction, FirstPacketReport};

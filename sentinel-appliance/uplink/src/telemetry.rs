@@ -67,6 +67,10 @@ counters! {
     OpenIncidents = "open_incidents",
     /// Number of times that the uplink connected again.
     Reconnects = "reconnects",
+    /// Settings that are not in force as they were given: unknown names, and refused values with their defaults in place.
+    SettingsSetAside = "settings_set_aside",
+    /// Canary frames through the kernel that did not arrive within a second, of all workers.
+    CanariesMissed = "canaries_missed",
 }
 
 const LEN: usize = Counter::ALL.len();
@@ -153,7 +157,7 @@ mod tests {
         let mut buffer = [0; 256];
         let bytes = postcard::to_slice(&telemetry, &mut buffer).unwrap();
         assert_eq!(postcard::from_bytes(bytes), Ok(telemetry));
-        assert_eq!(bytes[..3], [17, 0xac, 0x02]);
+        assert_eq!(bytes[..3], [19, 0xac, 0x02]);
 
         let mut first_only = Telemetry::new();
         first_only.set(Counter::UptimeMs, 300);
@@ -176,6 +180,6 @@ mod tests {
         let names = Counter::ALL.map(Counter::name);
         assert_eq!(names[..4], ["uptime_ms", "frames_seen", "frames_analysed", "frames_filtered"]);
         assert_eq!(names[8..12], ["table_evictions", "alerts_raised", "alerts_delivered", "alerts_evicted"]);
-        assert_eq!(names[16], "reconnects");
+        assert_eq!(names[16..], ["reconnects", "settings_set_aside", "canaries_missed"]);
     }
 }

@@ -23,6 +23,8 @@ pub struct RingConfig<'c> {
     pub block_timeout: Duration,
     /// Captures frames that are addressed to other hosts too.
     pub promiscuous: bool,
+    /// Captures only received frames of this type (`ETH_P_*`); `None` captures all, received and sent.
+    pub ethertype: Option<u16>,
     /// Distributes the frames of the interface over the rings of a group.
     pub fanout: Option<Fanout>,
     /// Captures only frames that this program matches; see [`sentinel_filter`].
@@ -42,6 +44,7 @@ impl<'c> RingConfig<'c> {
             snap_bytes: crate::file::MAX_FRAME,
             block_timeout: Duration::from_millis(2),
             promiscuous: true,
+            ethertype: None,
             fanout: None,
             filter: None,
         }

@@ -95,7 +95,7 @@ impl Ring {
         let map = unsafe { RingMap::new(socket.as_fd(), block_bytes, counted) }
             .map_err(|errno| system("mmap", errno))?;
         // From here on frames arrive: ring, filter and mapping must be complete.
-        socket.bind(libc::ETH_P_ALL)?;
+        socket.bind(config.ethertype.map_or(libc::ETH_P_ALL, c_int::from))?;
         if config.promiscuous {
             enable_promiscuous(&socket)?;
         }

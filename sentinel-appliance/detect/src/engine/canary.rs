@@ -19,20 +19,20 @@ const ADDRESS: u32 = 0xf000_0001;
 const SOURCE_PORT: u16 = 0xc000;
 const DESTINATION_PORT: u16 = 443;
 
-/// `02:00:00:00:00:01 -> 02:00:00:00:00:02, 240.0.0.1:49152 -> 240.0.0.1:443 [ACK]`
-const FRAME: [u8; 54] = [
+/// Canary packet: `02:00:00:00:00:01 -> 02:00:00:00:00:02, 240.0.0.1:49152 -> 240.0.0.1:443 [ACK]`
+pub const FRAME: [u8; 54] = [
     2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, // Ethernet: locally administered addresses, IPv4
     0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0, 0xf0, 0, 0, 1, 0xf0, 0, 0, 1, // IPv4: 40 bytes, TCP
     0xc0, 0, 1, 0xbb, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0, // TCP: ACK
 ];
 
 impl Engine<'_> {
-    /// Analyses the canary packet twice, at the time of the last frame. Returns true if the answer is right: two frames were
+    /// Analyses `frame`, which is to be the canary packet [`FRAME`], twice, at the time of the last frame. Returns true if the answer is right: two frames were
     /// analysed and nothing else counted, and the flow table knows their flow, with both directions of no further interest. The
     /// first takes the slow path and the second, if the answer is right, the fast path.
     ///
     /// Alerts that are due anyway, such as the end of an incident after a change of the settings, are raised.
-    pub fn canary(&mut self, raise: &mut dyn FnMut(Alert)) -> bool {
+    pub fn canary(&mut self, frame: &[u8], raise: &mut dyn FnMut(Alert)) -> bool {
         let [source, destination] = [SOURCE_PORT, DESTINATION_PORT].map(Port);
         let [request, response] = [(source, destination), (destination, source)].map(|(from, to)| {
             let tcp_flags = Some(TcpFlags::ACK);
@@ -50,8 +50,8 @@ impl Engine<'_> {
         let [_, _, _, _, _, _, sender @ .., _, _] = *FRAME.first_chunk::<14>().unwrap_or(&[0; 14]);
         let (interface, link) = (self.interface, self.detectors.link_mark(sender));
         for _ in 0..2 {
-            let wire_len = u32::try_from(FRAME.len()).unwrap_or(u32::MAX);
-            let (at, link, bytes) = (self.now, LinkType::ETHERNET, &FRAME);
+            let wire_len = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+            let (at, link, bytes) = (self.now, LinkType::ETHERNET, frame);
             self.frame(RawFrame { at, link, bytes, wire_len, interface: 0, vlan: None }, raise);
         }
         let (period, now) = (self.detectors.bypass_period(), self.now);
@@ -86,7 +86,7 @@ mod tests {
 
     fn answers(sensor: &mut Sensor) -> bool {
         let Sensor { engine, raised } = sensor;
-        engine.canary(&mut |alert| raised.push(alert))
+        engine.canary(&FRAME, &mut |alert| raised.push(alert))
     }
 
     /// Everything that the engine holds, tables included.

@@ -191,11 +191,15 @@ impl Arguments {
     }
 
     /// Settings of all layers as far as they can be read, for commands that need only the directories of a sensor: a typo in
-    /// the file must not take them away while the sensor runs with the settings from before.
+    /// the file must not take them away while the sensor runs.
     pub(super) fn load_readable(&self) -> Result<Settings, Failure> {
-        let loaded =
-            Settings::load_readable(self.path("config").as_deref(), environment(), &self.assignments()?);
-        loaded.map(in_force).map_err(|problems| failure(&problems))
+        self.readable(&self.assignments()?).map(in_force)
+    }
+
+    /// As [`Arguments::load_readable`], with these assignments, and what was set aside.
+    pub(super) fn readable(&self, assignments: &[(String, String)]) -> Result<Loaded, Failure> {
+        let loaded = Settings::load_readable(self.path("config").as_deref(), environment(), assignments);
+        loaded.map_err(|problems| failure(&problems))
     }
 
     /// Settings of all layers.
@@ -213,9 +217,11 @@ fn unexpected(argument: Arg<'_>, command: Option<&Command>) -> Failure {
     hint.map_or_else(|| argument.unexpected().into(), Failure::usage)
 }
 
-/// Logs the warnings; gives the values.
+/// Logs what was set aside, and the warnings; gives the values.
 fn in_force(loaded: Loaded) -> Settings {
-    loaded.warnings.iter().for_each(|warning| log::warn(format_args!("{warning}")));
+    // First: the problems say why the values in force may not be those of the file.
+    let all = loaded.set_aside.iter().chain(&loaded.warnings);
+    all.for_each(|warning| log::warn(format_args!("{warning}")));
     loaded.settings
 }
 

@@ -36,29 +36,30 @@ use crate::worker::routes;
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (clock, is_supervised) = (Clock::start(), restart::is_supervised());
-    let outcome = run_sensor(arguments);
+    let outcome = run_sensor(arguments, is_supervised);
     if outcome.is_err() && is_supervised {
         restart::wait_after_failure(clock.uptime());
     }
     outcome
 }
 
-fn run_sensor(arguments: &Arguments) -> Result<(), Failure> {
+fn run_sensor(arguments: &Arguments, is_supervised: bool) -> Result<(), Failure> {
     arguments.at_most("run", 0)?;
     let mut flags = arguments.assignments()?;
     let interfaces = arguments.all("interface")?;
     if !interfaces.is_empty() {
         flags.push(("interface".into(), interfaces.join(" ")));
     }
-    let settings = arguments.settings(&flags)?;
+    let loaded = arguments.readable(&flags)?;
     sensor::run(
         sensor::Request {
             config: arguments.path("config"),
             flags,
             seed: arguments.number("seed")?,
             waits_for_interfaces: !arguments.has("no-wait"),
+            is_supervised,
         },
-        settings,
+        loaded,
     )
 }
 

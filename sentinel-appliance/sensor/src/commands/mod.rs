@@ -13,5 +13,6 @@ pub(crate) mod read;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod selftest;
+mod start;
 pub(crate) mod status;
 pub(crate) mod tune;

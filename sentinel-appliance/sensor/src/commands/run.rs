@@ -1,12 +1,14 @@
 //! `sentinel run`: opens everything, starts the workers, becomes the control thread.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sentinel_capture::interfaces::Interface;
 use sentinel_units::Prefix;
 
-use crate::commands::interface_choice::is_any;
+use crate::commands::start;
 use crate::control::accounting::FilterAccounting;
+use crate::control::canary::KernelCanary;
 use crate::control::command_socket;
 use crate::control::state::{Prepared, Reload, WorkerThreads};
 use crate::control::status_socket;
@@ -16,7 +18,7 @@ use crate::control::watchdog::Watchdog;
 use crate::control::worker_spawner::WorkerSpawner;
 use crate::control::workers::Workers;
 use crate::limits::MAX_INTERFACES;
-use crate::settings::Settings;
+use crate::settings::{Loaded, Settings};
 use crate::spool::repair;
 use crate::system::clock::Clock;
 use crate::system::keys;
@@ -26,14 +28,15 @@ use crate::system::prefault;
 use crate::system::private_files;
 use crate::system::privileges::{Privileges, Target};
 use crate::system::restart;
+use crate::system::restarts::Restarts;
 use crate::system::wake::EventFd;
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 use crate::worker::analyser::LiveConfig;
+use crate::worker::canary::Canary;
 use crate::worker::fanout::FanoutGroup;
 use crate::worker::interface::{CaptureInterface, RingOptions, existing_interfaces, open_failure, prefixes};
 use crate::worker::kernel_filters::KernelFilters;
-use crate::worker::routes;
 use crate::worker::snapshot::Snapshot;
 
 /// Arguments of `run`.
@@ -45,12 +48,30 @@ pub(crate) struct Request {
     pub(crate) seed: Option<u64>,
     /// Interfaces that do not exist at the start are waited for; otherwise they are an error.
     pub(crate) waits_for_interfaces: bool,
+    /// A service manager would start the sensor again for ever: it waits for what it lacks instead.
+    pub(crate) is_supervised: bool,
 }
 
+/// First wait before another attempt to open what the sensor needs, doubled up to [`MAX_RETRY`].
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+const MAX_RETRY: Duration = Duration::from_secs(60);
+
 /// Runs the sensor until SIGTERM or SIGINT.
-pub(crate) fn run(request: Request, settings: Settings) -> Result<(), Failure> {
-    let (prepared, workers) = prepare(request, settings)?;
+pub(crate) fn run(request: Request, loaded: Loaded) -> Result<(), Failure> {
+    let (settings, set_aside) = in_force(loaded)?;
+    let (prepared, workers) = prepare(request, settings, set_aside)?;
     tasks::run(prepared, workers)
+}
+
+/// Settings to start with, and what was set aside of them.
+#[inline(never)]
+fn in_force(mut loaded: Loaded) -> Result<(Settings, Vec<String>), Failure> {
+    log::set_level(loaded.settings.log_level);
+    start::mend(&mut loaded, &existing_interfaces().unwrap_or_default()).map_err(Failure::new)?;
+    loaded.warnings.iter().for_each(|warning| log::warn(format_args!("{warning}")));
+    let set_aside: Vec<String> = loaded.set_aside.iter().map(ToString::to_string).collect();
+    set_aside.iter().for_each(|problem| log::warn(format_args!("{problem}; set aside")));
+    Ok((loaded.settings, set_aside))
 }
 
 /// Everything that takes privileges to open.
@@ -64,6 +85,8 @@ struct Opened {
     /// Networks of the interfaces.
     prefixes: Vec<Prefix>,
     visibility: Visibility,
+    /// Sockets of the canary frames, or the reason why there are none.
+    canary: Result<Canary, String>,
     privileges: Privileges,
     manager: Option<ServiceManager>,
 }
@@ -74,7 +97,6 @@ struct Opened {
 #[inline(never)]
 fn open(request: &Request, settings: &Settings) -> Result<Box<Opened>, Failure> {
     let clock = Clock::start();
-    log::set_level(settings.log_level);
     // Before the sandbox, which would refuse an address outside.
     let manager = ServiceManager::from_environment();
     let target = Target::of(settings);
@@ -91,6 +113,10 @@ fn open(request: &Request, settings: &Settings) -> Result<Box<Opened>, Failure> 
         Box::leak(Box::new(FanoutGroup::new(settings.workers, u32::from_le_bytes([a, b, c, d]))));
     let (interfaces, prefixes) = open_interfaces(settings, fanout, request.waits_for_interfaces)?;
     let visibility = Visibility::new(settings.interface.clone());
+    let canary = Canary::open(&settings.interface, settings.workers).map_err(|failure| failure.to_string());
+    if let Err(problem) = &canary {
+        log::warn(format_args!("no canary frames: {problem}"));
+    }
     // Reads its own memory through /proc, which a process that gave up its user may not open.
     prefault::program();
     // Everything that takes privileges is open, and there is one thread. What follows is done with those that are left: files
@@ -104,9 +130,26 @@ fn open(request: &Request, settings: &Settings) -> Result<Box<Opened>, Failure> 
         interfaces,
         prefixes,
         visibility,
+        canary,
         privileges,
         manager,
     }))
+}
+
+/// As [`open`]. Under a service manager it waits after a failure and tries again: a restart would find the same.
+#[inline(never)]
+fn open_at_last(request: &Request, settings: &Settings) -> Result<Box<Opened>, Failure> {
+    let mut wait = FIRST_RETRY;
+    loop {
+        match open(request, settings) {
+            Err(failure) if request.is_supervised => {
+                log::error(format_args!("{failure}; next attempt in {} s", wait.as_secs()));
+                std::thread::sleep(wait);
+                wait = (wait * 2).min(MAX_RETRY);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Makes the directories of the sensor, if they can be made.
@@ -125,8 +168,12 @@ fn prepare_directories(settings: &Settings, target: &Target) -> Result<(), Failu
 
 /// Opens everything and starts the workers.
 #[inline(never)]
-fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, WorkerThreads), Failure> {
-    let mut opened = open(&request, &settings)?;
+fn prepare(
+    request: Request,
+    settings: Settings,
+    set_aside: Vec<String>,
+) -> Result<(Box<Prepared>, WorkerThreads), Failure> {
+    let mut opened = open_at_last(&request, &settings)?;
     // The sockets also show whether another sensor uses these directories.
     let listeners = [
         local_socket::listen(&status_socket::path(&settings.run_dir))?,
@@ -136,11 +183,25 @@ fn prepare(request: Request, settings: Settings) -> Result<(Box<Prepared>, Worke
     if state.recovery.torn_writes > 0 {
         log::warn(format_args!("log: {} torn writes ignored", state.recovery.torn_writes));
     }
+    let restarts = Restarts::count(&settings.run_dir, state.spool.previous_end().map(|end| end.cause));
     let (workers, threads, watchdog) = start_workers(&mut opened, &settings)?;
     let reload = Reload { file: request.config, flags: request.flags };
-    let Opened { clock, visibility, privileges, .. } = *opened;
-    let prepared =
-        Prepared { clock, workers, settings, state, listeners, reload, visibility, privileges, watchdog };
+    let Opened { clock, visibility, canary, privileges, .. } = *opened;
+    let kernel_canary = KernelCanary::new(canary.map(|canary| canary.sender));
+    let prepared = Prepared {
+        clock,
+        workers,
+        settings,
+        set_aside,
+        restarts,
+        state,
+        listeners,
+        reload,
+        visibility,
+        kernel_canary,
+        privileges,
+        watchdog,
+    };
     Ok((Box::new(prepared), threads))
 }
 
@@ -167,7 +228,9 @@ fn start_workers(
         clock: opened.clock,
         watchdog,
     };
-    let (workers, threads) = spawner.start(std::mem::take(&mut opened.interfaces), accounting)?;
+    let canaries = opened.canary.as_mut().map(|canary| std::mem::take(&mut canary.rings));
+    let (workers, threads) =
+        spawner.start(std::mem::take(&mut opened.interfaces), canaries.unwrap_or_default(), accounting)?;
     watchdog.start(opened.clock)?;
     Ok((workers, threads, watchdog))
 }
@@ -181,11 +244,6 @@ fn open_interfaces(
     waits: bool,
 ) -> Result<(Vec<Vec<CaptureInterface>>, Vec<Prefix>), Failure> {
     let existing = existing_interfaces()?;
-    if settings.interface.iter().any(|name| is_any(name, &existing)) {
-        return Err(Failure::new("interface 'any' is for 'sentinel capture'; name the interfaces to watch"));
-    }
-    routes::check(&settings.interface, &existing, settings.allow_overlap, true)
-        .map_err(|pair| Failure::new(format!("interfaces: {pair}")))?;
     let options = RingOptions::for_worker(settings);
     let mut interfaces = Vec::new();
     for worker in 0..fanout.workers() {

@@ -155,10 +155,19 @@ impl StatusView {
         } else if value("answered") == 0 {
             write!(out, "health  no canary packet analysed yet")?;
         } else {
-            write!(out, "health  canary packet analysed {} ms ago", value("age_ms"))?;
-            write!(out, " in {} us", value("took_us"))?;
+            write!(out, "health  canary {} ms ago in {} us", value("age_ms"), value("took_us"))?;
         }
-        writeln!(out, "; restarts by the watchdog: {}", self.number("watchdog.restarts_in_log"))
+        match (self.string("watchdog.canary_problem"), self.number("watchdog.canary_frames_missed")) {
+            (Some(_), _) => out.push_str(", none by the kernel"),
+            (None, 0) => {}
+            (None, missed) => write!(out, ", {missed} MISSED")?,
+        }
+        let restarts = self.number("restarts.since_boot");
+        write!(out, "; {restarts} restart{}", if restarts == 1 { "" } else { "s" })?;
+        match self.string("restarts.latest") {
+            Some(cause) => writeln!(out, " ({cause})"),
+            None => writeln!(out),
+        }
     }
 
     /// One line: the user, what the kernel enforces, and the first restriction that did not take effect.
@@ -176,15 +185,17 @@ impl StatusView {
         write!(out, "{line:.80}")
     }
 
-    /// One line if the last reload failed. The whole error is in the JSON form and in the log.
+    /// One line if the last reload failed, or else if settings were set aside. All of it is in the JSON form and in the log.
     fn reload(&self, out: &mut String) -> std::fmt::Result {
-        let Some(error) = self.string("reload.error") else { return Ok(()) };
-        let time = self.string("reload.time").and_then(|time| time.get(11..19)).unwrap_or("?");
-        // It begins with the path of the file, whose folders would leave no room for the problem.
-        let (path, problem) = error.split_once(": ").unwrap_or(("", error));
-        let place = path.rsplit('/').next().unwrap_or(path);
-        let error = if place.is_empty() { problem.to_owned() } else { format!("{place}: {problem}") };
-        writeln!(out, "reload  failed at {time} UTC: {error:.48}")
+        if let Some(error) = self.string("reload.error") {
+            let time = self.string("reload.time").and_then(|time| time.get(11..19)).unwrap_or("?");
+            return writeln!(out, "reload  failed at {time} UTC: {:.48}", without_folders(error));
+        }
+        let first = self.list("set_aside.settings").first().and_then(|first| member(first, "problem"));
+        let Some(problem) = first.and_then(JsonValue::get::<String>) else { return Ok(()) };
+        let count = self.number("set_aside.count");
+        let line = format!("settings not in force: {count}; {}", without_folders(problem));
+        writeln!(out, "{line:.80}")
     }
 
     fn interfaces(&self, out: &mut String) -> std::fmt::Result {
@@ -363,6 +374,13 @@ impl StatusView {
     }
 }
 
+/// Error without the folders of the file that it begins with, which would leave no room for the problem.
+fn without_folders(error: &str) -> &str {
+    let path_end = error.find(": ").unwrap_or(0);
+    let name = error.get(..path_end).and_then(|path| path.rfind('/')).map_or(0, |slash| slash + 1);
+    error.get(name..).unwrap_or(error)
+}
+
 fn whole(value: Option<&JsonValue>) -> u64 {
     value.and_then(json::whole).unwrap_or(0)
 }
@@ -396,7 +414,10 @@ mod tests {
         "privileges":{"user":"root","seccomp":"on","landlock":0,"missing":["Landlock: this kernel has none"]},
         "workers":[{"seen":60,"canary":{"answered":450,"wrong":0,"age_ms":120,"took_us":14}},
                    {"seen":40,"canary":{"answered":449,"wrong":0,"age_ms":180,"took_us":9}}],
-        "watchdog":{"service_manager":true,"limit_ms":30000,"fed":45,"restarts_in_log":3},
+        "watchdog":{"service_manager":true,"limit_ms":30000,"fed":45,"restarts_in_log":3,"canary_frames":900,
+                    "canary_frames_missed":0,"canary_problem":null},
+        "restarts":{"since_boot":3,"latest":"killed","stopped":0,"killed":2,"power_lost":0,"watchdog":1},
+        "set_aside":{"count":0,"settings":[]},
         "memory":{"resident_kib":3456,"evictions":11,"incidents_closed_early":0,"tables":[
             {"name":"flows","slots":8192,"bytes":655360}],"ring_kib":1024}}"#;
 
@@ -428,7 +449,7 @@ mod tests {
              \x20       delivered alerts: sealed to abcdefghijklmnopqrstuvwxyz234567abcdefgh..\n\
              \x20       note: log has another size\n\
              memory  3.3 MiB resident, 11 table entries evicted\n\
-             health  canary packet analysed 180 ms ago in 9 us; restarts by the watchdog: 3\n\
+             health  canary 180 ms ago in 9 us; 3 restarts (killed)\n\
              rights  user root, seccomp on, landlock off; Landlock: this kernel has none"
         );
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80));
@@ -457,9 +478,22 @@ mod tests {
             text.lines().find(|line| line.starts_with("health")).unwrap().to_owned()
         };
         let wrong = line(&ANSWER.replacen("\"wrong\":0", "\"wrong\":7", 1));
-        assert_eq!(wrong, "health  canary packets ANALYSED WRONGLY: 7; restarts by the watchdog: 3");
+        assert_eq!(wrong, "health  canary packets ANALYSED WRONGLY: 7; 3 restarts (killed)");
+        let missed = line(&ANSWER.replace("\"canary_frames_missed\":0", "\"canary_frames_missed\":12"));
+        assert_eq!(missed, "health  canary 180 ms ago in 9 us, 12 MISSED; 3 restarts (killed)");
         let none = line(&ANSWER.replace("\"workers\":", "\"other\":"));
-        assert_eq!(none, "health  no canary packet analysed yet; restarts by the watchdog: 3");
+        assert_eq!(none, "health  no canary packet analysed yet; 3 restarts (killed)");
+    }
+
+    #[test]
+    fn settings_that_are_not_in_force_are_shown_with_the_first() {
+        let problem = format!("/etc/config/F:3:9: unknown option 'prots'; {}", "x".repeat(90));
+        let aside = format!("\"set_aside\":{{\"count\":2,\"settings\":[{{\"problem\":\"{problem}\"}}]}}");
+        let answer = ANSWER.replace("\"set_aside\":{\"count\":0,\"settings\":[]}", &aside);
+        let mut text = String::new();
+        StatusView::new(&answer).unwrap().text(None, &mut text).unwrap();
+        assert!(text.contains("\nsettings not in force: 2; F:3:9: unknown option 'prots'; xxx"), "{text}");
+        assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80), "{text}");
     }
 
     #[test]

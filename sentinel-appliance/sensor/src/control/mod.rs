@@ -16,6 +16,7 @@
 //! has two seconds to deliver the rest, and the spool is flushed again.
 
 pub(crate) mod accounting;
+pub(crate) mod canary;
 pub(crate) mod command_socket;
 mod json_object;
 pub(crate) mod key_exchange;

@@ -33,7 +33,7 @@ pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
 async fn try_reload(shared: &Shared, reload: &Reload) -> Result<(), String> {
     let kept =
         |what: &dyn std::fmt::Display| format!("{what}; settings not reloaded, the old ones stay in force");
-    let mut new = load(reload).map_err(|problems| kept(&summary(&problems)))?;
+    let (mut new, set_aside) = load(reload).map_err(|problems| kept(&summary(&problems)))?;
     // Everything is read before anything changes: with a problem in a file, all old settings stay in force.
     let (lists, prefixes) = read_files(shared, &new).map_err(|failure| kept(&failure))?;
     let deferred = restart_needed(&shared.settings.borrow(), &new);
@@ -50,14 +50,17 @@ async fn try_reload(shared: &Shared, reload: &Reload) -> Result<(), String> {
     log::set_level(new.log_level);
     shared.spool.borrow_mut().set_policy(FlushPolicy::new(&new));
     shared.spool.borrow_mut().set_daily_messages(new.alert_daily_messages);
+    shared.set_aside.replace(set_aside);
     take_over(shared, new);
     filtered
 }
 
-fn load(reload: &Reload) -> Result<Settings, Vec<Problem>> {
-    let loaded = Settings::load(reload.file.as_deref(), environment(), &reload.flags)?;
-    loaded.warnings.iter().for_each(|warning| log::warn(format_args!("{warning}")));
-    Ok(loaded.settings)
+/// Reads the settings, but for names that this version does not know.
+fn load(reload: &Reload) -> Result<(Settings, Vec<String>), Vec<Problem>> {
+    let loaded = Settings::load_known(reload.file.as_deref(), environment(), &reload.flags)?;
+    let all = loaded.set_aside.iter().chain(&loaded.warnings);
+    all.for_each(|warning| log::warn(format_args!("{warning}")));
+    Ok((loaded.settings, loaded.set_aside.iter().map(ToString::to_string).collect()))
 }
 
 /// The first problem, and the number of the others; all are logged.

@@ -12,6 +12,7 @@ use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Counter, EndCause, Telemetry};
 use smol::{Timer, future};
 
+use crate::control::canary::KernelCanary;
 use crate::control::notification::Notify;
 use crate::control::visibility::Visibility;
 use crate::control::watchdog::Watchdog;
@@ -25,6 +26,7 @@ use crate::system::keyring::Keyring;
 use crate::system::keys::{self, Collector};
 use crate::system::privileges::Privileges;
 use crate::system::process::resident_kib;
+use crate::system::restarts::Restarts;
 use crate::system::wake::EventFd;
 use crate::terminal::count::span;
 use crate::terminal::log;
@@ -100,11 +102,15 @@ pub(crate) struct Prepared {
     pub(crate) clock: Clock,
     pub(crate) workers: Workers,
     pub(crate) settings: Settings,
+    /// Settings that were set aside at the start.
+    pub(crate) set_aside: Vec<String>,
+    pub(crate) restarts: Restarts,
     pub(crate) state: State,
     /// Status socket and control socket, as far as they could be made.
     pub(crate) listeners: [Option<UnixListener>; 2],
     pub(crate) reload: Reload,
     pub(crate) visibility: Visibility,
+    pub(crate) kernel_canary: KernelCanary,
     pub(crate) privileges: Privileges,
     pub(crate) watchdog: &'static Watchdog,
 }
@@ -135,10 +141,14 @@ pub(crate) struct Shared {
     pub(crate) started: Timestamp,
     pub(crate) workers: Workers,
     pub(crate) visibility: Visibility,
+    pub(crate) kernel_canary: KernelCanary,
     pub(crate) privileges: Privileges,
     pub(crate) watchdog: &'static Watchdog,
     pub(crate) local_clients: LocalClients,
     pub(crate) settings: RefCell<Settings>,
+    /// Settings that are not in force as they were given, each with its place and the reason.
+    pub(crate) set_aside: RefCell<Vec<String>>,
+    pub(crate) restarts: Restarts,
     pub(crate) collector: RefCell<Option<Collector>>,
     /// Reason why there is no collector although the sensor was enrolled, or why the file that names it cannot be read.
     pub(crate) collector_problem: RefCell<Option<String>>,
@@ -167,10 +177,13 @@ impl Shared {
             clock,
             workers,
             settings,
+            set_aside,
+            restarts,
             state: State { keys, collector, enrollment_problem, spool, .. },
             listeners,
             reload,
             visibility,
+            kernel_canary,
             privileges,
             watchdog,
         } = *prepared;
@@ -179,10 +192,13 @@ impl Shared {
             started: clock.started_at(),
             workers,
             visibility,
+            kernel_canary,
             privileges,
             watchdog,
             local_clients: LocalClients::default(),
             settings: RefCell::new(settings),
+            set_aside: RefCell::new(set_aside),
+            restarts,
             collector: RefCell::new(collector),
             collector_problem: RefCell::new(enrollment_problem),
             spool: RefCell::new(spool),
@@ -380,6 +396,8 @@ impl Shared {
             (Counter::ResidentKib, resident_kib()),
             (Counter::OpenIncidents, snapshot.open_incidents),
             (Counter::Reconnects, self.link.borrow().failures),
+            (Counter::SettingsSetAside, u64::try_from(self.set_aside.borrow().len()).unwrap_or(u64::MAX)),
+            (Counter::CanariesMissed, self.watchdog.canaries_missed().into()),
         ] {
             telemetry.set(counter, value);
         }

@@ -14,14 +14,20 @@ use crate::control::state::Shared;
 use crate::control::workers::FrameCounts;
 use crate::settings::Settings;
 use crate::spool::{DeliveredAlerts, Spool};
+use crate::system::clock;
 use crate::system::damage::Damage;
 use crate::system::process::{host_name, resident_kib};
+use crate::system::restarts::{CAUSES, Restarts};
 use crate::worker::pulse::Pulse;
 use crate::worker::snapshot::Snapshot;
 use crate::worker::{analyser, memory};
 
 /// Name of the socket in the run directory.
 const SOCKET_FILE: &str = "sentinel.sock";
+/// Number of the form of the answer. It grows when a member changes its meaning or goes; new members may come without.
+const SCHEMA: u64 = 1;
+/// Settings that were set aside which an answer names; all are counted.
+const NAMED_SET_ASIDE: usize = 8;
 /// Limit of one answer; a slower reader is dropped.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -59,6 +65,8 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     let settings = shared.settings.borrow();
     let spool = shared.spool.borrow();
     let mut status = Object::begin(out);
+    status.number("schema", SCHEMA);
+    status.text("time", &clock::wall().rfc3339().to_string());
     status.text("version", env!("CARGO_PKG_VERSION"));
     status.number("uptime_ms", shared.clock.uptime().as_millis());
     status.number("boot", spool.boot().into());
@@ -68,6 +76,8 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     let is_override = shared.filter_override.borrow().is_some();
     status.text("filter_source", if is_override { "ctl" } else { "settings" });
     write_reload(shared, &mut status);
+    write_set_aside(&shared.set_aside.borrow(), status.object("set_aside"));
+    write_restarts(&shared.restarts, status.object("restarts"));
     status.text("kernel_snap", settings.kernel_snap.name());
     write_interfaces(&frames, &settings.interface, &mut status);
     write_frames(&frames, status.object("frames"));
@@ -97,6 +107,29 @@ fn write_reload(shared: &Shared, status: &mut Object<'_>) {
     object.text("time", &reload.at.rfc3339().to_string());
     object.flag("ok", reload.error.is_none());
     object.optional("error", reload.error.as_deref());
+    object.end();
+}
+
+/// Settings that are not in force as they were given.
+fn write_set_aside(all: &[String], mut object: Object<'_>) {
+    object.count("count", all.len());
+    let mut list = object.list("settings");
+    for problem in all.iter().take(NAMED_SET_ASIDE) {
+        let mut member = list.object();
+        member.text("problem", problem);
+        member.end();
+    }
+    list.end();
+    object.end();
+}
+
+/// Restarts since the machine started, by the end of the run before each.
+fn write_restarts(restarts: &Restarts, mut object: Object<'_>) {
+    object.number("since_boot", restarts.total().into());
+    object.optional("latest", restarts.latest());
+    for (name, count) in CAUSES.iter().zip(restarts.counts) {
+        object.number(name, count.into());
+    }
     object.end();
 }
 
@@ -199,6 +232,10 @@ fn write_watchdog(shared: &Shared, mut object: Object<'_>) {
     object.number("limit_ms", manager.and_then(|manager| manager.watchdog).map_or(0, millis));
     object.number("fed", watchdog.fed().into());
     object.number("restarts_in_log", shared.spool.borrow().faults().into());
+    let canary = &shared.kernel_canary;
+    object.number("canary_frames", canary.sent.get().into());
+    object.number("canary_frames_missed", watchdog.canaries_missed().into());
+    object.optional("canary_problem", canary.problem.borrow().as_deref());
     object.end();
 }
 
@@ -226,6 +263,7 @@ fn write_workers(shared: &Shared, status: &mut Object<'_>) {
                 canary.optional("age_ms", None);
             }
             canary.number("took_us", reading.took_us.into());
+            canary.number("frames_heard", reading.heard.into());
             canary.end();
         }
         worker.end();

@@ -11,6 +11,7 @@ use sentinel_units::Uptime;
 use smol::io::AsyncReadExt;
 use smol::{Async, LocalExecutor, Task, Timer, future};
 
+use crate::control::canary;
 use crate::control::command_socket;
 use crate::control::reload::reload_settings;
 use crate::control::state::{Prepared, Reload, Shared, TaskResources, WorkerThreads};
@@ -182,6 +183,7 @@ fn start_tasks(
             .detach();
     }
     spawn(executor, Box::pin(supervision::interfaces(Rc::clone(shared)))).detach();
+    spawn(executor, Box::pin(canary::run(Rc::clone(shared)))).detach();
     let uplink = spawn(executor, Box::pin(uplink::keep_connected(Rc::clone(shared), keys)));
     let intake = spawn(executor, Box::pin(take_alerts(Rc::clone(shared), alerts, alert_event)));
     Ok([uplink, intake])

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use heapless::spsc::Queue;
 use sentinel_alert::Alert;
+use sentinel_capture::ring::Ring;
 use sentinel_track::hash::HashKey;
 use sentinel_units::{Timestamp, Uptime};
 
@@ -51,13 +52,14 @@ struct Signals {
 }
 
 impl WorkerSpawner<'_> {
-    /// Starts one worker for each list of interfaces, in that order.
+    /// Starts one worker for each list of interfaces, in that order; each takes one of `canaries`, as far as there are any.
     ///
     /// Not inlined: workers are built on the stack, which the control thread uses again.
     #[inline(never)]
     pub(crate) fn start(
         self,
         interfaces: Vec<Vec<CaptureInterface>>,
+        canaries: Vec<Ring>,
         accounting: FilterAccounting,
     ) -> Result<(Workers, WorkerThreads), Failure> {
         let count = interfaces.len();
@@ -74,6 +76,7 @@ impl WorkerSpawner<'_> {
         let wakes = (0..count).map(|_| EventFd::new()).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let siblings = siblings::connect(self.fanout, &wakes, self.settings.block_timeout, clock::wall());
         let (mut handles, mut alerts, mut threads) = (Vec::new(), Vec::new(), Vec::new());
+        let mut canaries = canaries.into_iter();
         let states = cells.iter().zip(&self.watchdog.pulses);
         let parts = interfaces.into_iter().zip(states).zip(wakes.into_iter().zip(siblings));
         for (index, ((interfaces, (cell, pulse)), (wake, siblings))) in (0..).zip(parts) {
@@ -103,7 +106,7 @@ impl WorkerSpawner<'_> {
                 read_at: Timestamp::ZERO,
             });
             // From here on the kernel fills these rings; frames wait there until the thread runs.
-            let rings = self.rings(interfaces)?;
+            let rings = self.rings(interfaces, canaries.next())?;
             let work = Box::new(move || worker.run(rings));
             // It may run before the next worker is built: reports to that one wait in the queues.
             threads.push(thread::start("worker", WORKER_STACK_BYTES, work).map_err(failed)?);
@@ -127,9 +130,10 @@ impl WorkerSpawner<'_> {
         analyser
     }
 
-    fn rings(&self, interfaces: Vec<CaptureInterface>) -> Result<RingSet, Failure> {
+    fn rings(&self, interfaces: Vec<CaptureInterface>, canary: Option<Ring>) -> Result<RingSet, Failure> {
         let options = RingOptions::for_worker(self.settings);
         let mut rings = RingSet::new(interfaces, &options, self.clock);
+        rings.set_canary(canary);
         rings.set_filters(Some(Box::new(self.filters.clone()))).map_err(Failure::new)?;
         Ok(rings)
     }

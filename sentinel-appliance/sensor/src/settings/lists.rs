@@ -34,7 +34,7 @@ impl Lists {
     }
 
     /// The first problem of each file, with the name of its setting.
-    pub(super) fn problems(settings: &Settings) -> impl Iterator<Item = (&'static str, String)> {
+    pub(crate) fn problems(settings: &Settings) -> impl Iterator<Item = (&'static str, String)> {
         let ports = suspicious_ports::load(settings.suspicious_ports_file.as_deref()).err();
         let signatures = signatures::load(settings.signatures_file.as_deref(), room(settings)).err();
         let ports = ports.map(|error| ("suspicious_ports_file", error.to_string()));

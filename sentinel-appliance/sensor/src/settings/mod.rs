@@ -30,6 +30,8 @@ pub(crate) use choice::{KernelSnap, LogLevel, Sandbox};
 #[cfg(test)]
 pub(crate) use evidence_key::EvidenceKey;
 pub(crate) use field::with_port;
+#[cfg(test)]
+pub(crate) use load::tests::load_flags;
 pub(crate) use load::{DEFAULT_FILE, Loaded, environment, split_assignment};
 pub(crate) use problem::Problem;
 pub(crate) use registry::{Settings, restart_needed};

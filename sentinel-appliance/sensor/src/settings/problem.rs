@@ -24,12 +24,14 @@ pub(crate) struct Problem {
     pub(crate) source: String,
     /// Message: the error and the allowed values.
     pub(crate) what: String,
+    /// The name is not one of this version: an option of a newer one, or a typing error.
+    pub(crate) is_unknown: bool,
 }
 
 /// `/etc/config/sentinel-appliance:3:9: unknown option 'prots'; did you mean 'ports'?`
 impl fmt::Display for Problem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, source, what } = self;
+        let Self { origin, source, what, is_unknown: _ } = self;
         match origin {
             Origin::File { line, column } => write!(out, "{source}:{line}:{column}: {what}"),
             Origin::Environment => write!(out, "environment variable {source}: {what}"),

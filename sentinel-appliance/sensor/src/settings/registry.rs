@@ -308,6 +308,14 @@ impl Setting {
         }
     }
 
+    /// Sets the default in `settings`.
+    pub(super) fn reset(&self, settings: &mut Settings) {
+        let texts = self.field(&mut Settings::default()).texts();
+        let words: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let outcome = self.field(settings).set(&words);
+        debug_assert_eq!(outcome, Ok(()), "default of {}", self.name);
+    }
+
     /// Value in `settings`, with its type and range.
     #[expect(clippy::indexing_slicing, reason = "`all` counts the indices over DETECTORS itself")]
     pub(super) fn field<'s>(&self, settings: &'s mut Settings) -> Field<'s> {

@@ -146,14 +146,16 @@ A value comes from the last of these that sets it:
 
 A switch is `on` or `off`; 1, yes, true, enabled and 0, no, false, disabled mean the same.
 In the environment and in flags, spaces or commas separate the elements of a list. A list replaces that of the
-layer before. Unknown names and values out of range are errors in every layer. A setting that was renamed is accepted
+layer before. Unknown names and values out of range are errors in every layer: of `sentinel config check`, and of every command
+but `run`. `run` must watch: it warns, takes the default for such a value, and `sentinel status` shows what is not in force. Only
+a flag that is wrong ends it. A setting that was renamed is accepted
 under its old name for one version, with a warning. Variables that start with `SENTINEL_COLLECTOR_` belong to the
 collector and are ignored.
 
 `sentinel config check [FILE]` prints every problem with file, line and column. `sentinel config show` prints the values
 in force with their unit and origin, as a file that can be read back; `--changed` omits the defaults.
 
-SIGHUP reads all layers again. With any problem the old settings stay in force. A setting marked **restart**
+SIGHUP reads all layers again. With any problem the old settings stay in force, but for unknown names, which are passed over. A setting marked **restart**
 takes effect at the next start.
 
 The file has the UCI syntax of OpenWrt, at most 65536 bytes, with lines of at most 4096 bytes:
@@ -253,8 +255,12 @@ config detector 'port_scan'
             text(|out| check(&good, out).map(|good| assert!(good))),
             format!("{count} settings, no problems\n")
         );
-        let problem =
-            |line| Problem { origin: Origin::File { line, column: 3 }, source: "F".into(), what: "w".into() };
+        let problem = |line| Problem {
+            origin: Origin::File { line, column: 3 },
+            source: "F".into(),
+            what: "w".into(),
+            is_unknown: false,
+        };
         let bad = Err(vec![problem(1), problem(2)]);
         assert_eq!(text(|out| check(&bad, out).map(|good| assert!(!good))), "F:1:3: w\nF:2:3: w\n");
     }

@@ -14,6 +14,7 @@ pub(crate) mod private_files;
 pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod restart;
+pub(crate) mod restarts;
 pub(crate) mod signals;
 pub(crate) mod thread;
 pub(crate) mod wake;

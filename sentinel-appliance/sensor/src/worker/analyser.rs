@@ -126,9 +126,9 @@ impl Analyser {
         self.engine.frame(RawFrame { at, link, bytes, wire_len, interface, vlan }, raise);
     }
 
-    /// Analyses a canary packet; returns true if the answer is right.
-    pub(crate) fn canary(&mut self, raise: &mut dyn FnMut(Alert)) -> bool {
-        self.engine.canary(raise)
+    /// Analyses `frame` as a canary packet; returns true if the answer is right.
+    pub(crate) fn canary(&mut self, frame: &[u8], raise: &mut dyn FnMut(Alert)) -> bool {
+        self.engine.canary(frame, raise)
     }
 
     /// Counts of the frames so far.

@@ -38,10 +38,11 @@
 //! - `analyser`: engine of the detectors and its tables;
 //! - `siblings`: hand-off of ambiguous flows between workers;
 //! - `command`: commands and replies of the control thread; `snapshot`: counters for it;
-//! - `pulse`: signs of life for the watchdog;
+//! - `pulse`: signs of life for the watchdog; `canary`: frames that go to it through the kernel;
 //! - `packet_memory`: newest frames, for `sentinel ctl packets`.
 
 pub(crate) mod analyser;
+pub(crate) mod canary;
 pub(crate) mod command;
 pub(crate) mod event_loop;
 pub(crate) mod fanout;

@@ -34,6 +34,9 @@ pub(crate) struct Pulse {
     wrong: AtomicU32,
     answered_at_ms: AtomicU32,
     took_us: AtomicU32,
+    /// Halves of the number in the canary frame that is under way; zero without one.
+    awaited: [AtomicU32; 2],
+    heard: AtomicU32,
 }
 
 /// Values of a [`Pulse`] at one time. Counters wrap.
@@ -50,6 +53,8 @@ pub(crate) struct Reading {
     pub(crate) answered_at_ms: u32,
     /// Time that the analysis of the last canary packet took.
     pub(crate) took_us: u32,
+    /// Canary frames that came through the kernel, and had the right answer.
+    pub(crate) heard: u32,
 }
 
 impl Reading {
@@ -93,6 +98,28 @@ impl Pulse {
         counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
+    /// Awaits the canary frame with this number, which is random and not zero; no other is heard from now on.
+    pub(crate) fn await_frame(&self, number: u64) {
+        for (half, value) in self.awaited.iter().zip([low_half(number), low_half(number >> 32)]) {
+            half.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a canary frame with this number; returns true if it is the one that is awaited, for the first time.
+    pub(crate) fn takes_frame(&self, number: u64) -> bool {
+        let [low, high] = self.awaited.each_ref().map(|half| u64::from(half.load(Ordering::Relaxed)));
+        let is_awaited = number != 0 && number == low | high << 32;
+        if is_awaited {
+            self.await_frame(0);
+        }
+        is_awaited
+    }
+
+    /// Counts a canary frame that came through the kernel and had the right answer.
+    pub(crate) fn hear(&self) {
+        self.heard.store(self.heard.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
     pub(crate) fn read(&self) -> Reading {
         let word = |word: &AtomicU32| word.load(Ordering::Relaxed);
         Reading {
@@ -107,6 +134,7 @@ impl Pulse {
             wrong: word(&self.wrong),
             answered_at_ms: word(&self.answered_at_ms),
             took_us: word(&self.took_us),
+            heard: word(&self.heard),
         }
     }
 }
@@ -136,6 +164,20 @@ mod tests {
         assert_eq!(reading.age_ms(hour.after(Duration::from_millis(1_500))), 1_500, "of the right answer");
         pulse.set_phase(Phase::Ended);
         assert_eq!(pulse.read().phase, Phase::Ended);
+    }
+
+    #[test]
+    fn a_canary_frame_is_taken_once_and_only_with_its_number() {
+        let pulse = Pulse::default();
+        assert!(!pulse.takes_frame(0) && !pulse.takes_frame(7), "none is under way");
+        let number = 0x1234_5678_9abc_def0;
+        pulse.await_frame(number);
+        assert!(
+            !pulse.takes_frame(number ^ 1) && !pulse.takes_frame(number ^ 1 << 63) && !pulse.takes_frame(0)
+        );
+        assert!(pulse.takes_frame(number));
+        assert!(!pulse.takes_frame(number), "a copy of it");
+        assert_eq!(pulse.read().heard, 0, "taken is not answered");
     }
 
     #[test]

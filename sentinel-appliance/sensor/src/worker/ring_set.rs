@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use sentinel_capture::Frame;
-use sentinel_capture::ring::{Block, OpenError, WaitOutcome};
+use sentinel_capture::ring::{Block, OpenError, Ring, WaitOutcome};
 use sentinel_units::{Timestamp, Uptime};
 
 use crate::limits::MAX_INTERFACES;
@@ -53,6 +53,9 @@ pub(crate) trait CaptureVisitor {
         totals: &mut FrameTotals,
     ) -> Result<ControlFlow<(), Timestamp>, Failure>;
 
+    /// Takes a block of canary frames.
+    fn canary_block(&mut self, _block: &Block<'_>) {}
+
     /// Ends the reading of the rings. Every frame before `complete_until` has been taken from the rings that had a
     /// block; `is_any_empty` if a ring had none. `Break` ends the loop.
     fn rings_read(&mut self, complete_until: Timestamp, is_any_empty: bool) -> Flow;
@@ -85,6 +88,8 @@ pub(crate) trait CaptureVisitor {
 #[derive(Debug)]
 pub(crate) struct RingSet {
     interfaces: Vec<CaptureInterface>,
+    /// Ring of the canary frames, which is no captured interface: nothing in it is counted.
+    canary: Option<Ring>,
     /// Filters of rings that are opened again; `None` while capturing is stopped.
     filters: Option<Box<KernelFilters>>,
     clock: Clock,
@@ -116,7 +121,21 @@ impl RingSet {
         let housekeeping_due = clock.uptime().after(HOUSEKEEPING_INTERVAL);
         let ring_blocks = options.blocks();
         let idle = IdleBackoff::new(ring_blocks);
-        Self { interfaces, filters: None, clock, idle, ring_blocks, blocks: 0, housekeeping_due }
+        Self {
+            interfaces,
+            canary: None,
+            filters: None,
+            clock,
+            idle,
+            ring_blocks,
+            blocks: 0,
+            housekeeping_due,
+        }
+    }
+
+    /// Takes canary frames from this ring too.
+    pub(crate) fn set_canary(&mut self, ring: Option<Ring>) {
+        self.canary = ring;
     }
 
     /// Interfaces in the order of their numbers.
@@ -182,6 +201,9 @@ impl RingSet {
                 ControlFlow::Continue(Some(last)) => complete_until = complete_until.min(last),
                 ControlFlow::Continue(None) => is_any_empty = true,
             }
+        }
+        if let Some(block) = self.canary.as_mut().and_then(Ring::next_block) {
+            visitor.canary_block(&block);
         }
         // Still `MAX` if no ring had a block: the visitor bounds it by the clock.
         visitor.rings_read(complete_until, is_any_empty)
@@ -262,9 +284,9 @@ impl RingSet {
     fn poll(&self, visitor: &mut dyn CaptureVisitor) {
         let timeout = visitor.max_sleep();
         let is_failed = {
-            let rings = self.interfaces.iter().filter_map(CaptureInterface::ring);
-            let mut entries: heapless::Vec<PollFd<'_>, { MAX_INTERFACES + 1 }> =
-                rings.map(|ring| PollFd::new(ring, PollFlags::IN)).take(MAX_INTERFACES).collect();
+            let rings = self.interfaces.iter().filter_map(CaptureInterface::ring).take(MAX_INTERFACES);
+            let mut entries: heapless::Vec<PollFd<'_>, { MAX_INTERFACES + 2 }> =
+                rings.chain(&self.canary).map(|ring| PollFd::new(ring, PollFlags::IN)).collect();
             let wake = visitor.wake();
             let _has_room = entries.push(PollFd::from_borrowed_fd(wake, PollFlags::IN));
             // An error is found again by the next iteration; EINTR is as good as a wake-up.
@@ -273,8 +295,9 @@ impl RingSet {
         };
         if is_failed {
             // An interface is down: reading the error clears it, else poll would not sleep again.
+            let _loopback_is_down = self.canary.as_ref().map(Ring::socket_error);
             for interface in &self.interfaces {
-                let outcome = interface.ring().map(sentinel_capture::ring::Ring::socket_error);
+                let outcome = interface.ring().map(Ring::socket_error);
                 if let Some(Ok(WaitOutcome::InterfaceDown)) = outcome {
                     visitor.interface_down(interface.name());
                 }

@@ -126,6 +126,17 @@ pub(crate) fn check(
     routed_pair(captured, existing, &routing).map_or(Ok(()), |pair| Err(pair.to_string()))
 }
 
+/// One of `captured` whose frames or routed packets another one of them shows as well, and the reason; `None` once there is none.
+/// Of a bridge and its port it is the port, of an interface with the default route and one without it is the former.
+pub(crate) fn redundant(captured: &[String], existing: &[Interface]) -> Option<(String, String)> {
+    if let Err(overlap) = overlap::check(captured, existing, false) {
+        return Some((overlap.redundant().to_owned(), overlap.to_string()));
+    }
+    let pair = routed_pair(captured, existing, &Routing::read())?;
+    let is_inner = pair.inner.as_ref() == Some(&pair.second);
+    Some((if is_inner { pair.first.clone() } else { pair.second.clone() }, pair.to_string()))
+}
+
 /// The first two of `captured` between which this machine routes without translation.
 fn routed_pair(captured: &[String], existing: &[Interface], routing: &Routing) -> Option<RoutedPair> {
     let mut before: Vec<&Interface> = Vec::new();

@@ -6,6 +6,7 @@
 
 #![cfg(test)]
 
+mod canary;
 mod capture;
 mod cleanup;
 mod control;
@@ -15,6 +16,7 @@ mod live;
 mod page;
 mod reload;
 mod replay;
+mod settings;
 mod status;
 mod stop;
 mod two_sensors;

@@ -117,7 +117,7 @@ fn a_worker_that_hangs_is_restarted_within_a_second() -> Result<()> {
         ensure!(status["alerts"]["previous_run"]["complete"] == true, "{status}");
         ensure!(json::number(&status, "/watchdog/restarts_in_log")? == 1, "{status}");
         let text = run(&mut sensor.command(&["status"]))?;
-        ensure!(text.contains("; restarts by the watchdog: 1"), "{text}");
+        ensure!(text.contains("; 1 restart (watchdog)"), "{text}");
         ensure!(phases(&sensor)? == ["open", "close"], "{:?}", phases(&sensor)?);
         // The run before is complete for the collector too, and the next one watches.
         traffic::sent(lab, "port-scan-at", &["--speed", "10", "--attacker-ip", "10.20.30.77"])?;
@@ -164,6 +164,35 @@ fn a_sensor_with_a_hung_worker_ends_when_it_is_stopped() -> Result<()> {
         ensure!(code == Some(FAULT), "{code:?}: {}", sensor.messages()?);
         ensure!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         Ok(())
+    })
+}
+
+/// As systemd and procd do it: another start 100 ms after the end.
+#[test]
+fn a_sensor_that_was_killed_is_back_within_a_second() -> Result<()> {
+    experiment(|lab| {
+        let mut sensor = Sensor::new(lab, "router", "")?;
+        sensor.start()?;
+        for round in 1..=3_u8 {
+            wait::until_true("two seconds", wait::WAIT_TIMEOUT, || {
+                Ok(json::number(&sensor.status()?, "/uptime_ms")? > 2_000)
+            })?;
+            let start = Instant::now();
+            sensor.kill()?;
+            thread::sleep(Duration::from_millis(100));
+            sensor.start()?;
+            let back = start.elapsed();
+            eprintln!("captures again {back:?} after kill -9");
+            ensure!(back < Duration::from_secs(1), "{back:?}");
+            let status = sensor.status()?;
+            ensure!(json::number(&status, "/restarts/since_boot")? == u64::from(round), "{status}");
+            ensure!(json::number(&status, "/restarts/killed")? == u64::from(round), "{status}");
+            ensure!(status["restarts"]["latest"] == "killed", "{status}");
+            let from = format!("10.20.30.{}", 120 + round);
+            traffic::sent(lab, "port-scan-at", &["--attacker-ip", &from, "--speed", "10"])?;
+            sensor.wait_for_alert("port_scan", "open", &from)?;
+        }
+        sensor.stop()
     })
 }
 

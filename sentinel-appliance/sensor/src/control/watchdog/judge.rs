@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     Hangs(u8),
     /// The thread has ended.
     Ended,
+    /// It shows signs of life, but canary frames do not come through the kernel any more.
+    Deaf,
     /// It shows signs of life, but analyses its canary packets wrongly, which it did not before.
     WrongAnswers,
 }

@@ -55,6 +55,8 @@ pub(crate) struct Watchdog {
     silent_ms: AtomicU32,
     /// Signs of life given to the service manager.
     fed: AtomicU32,
+    /// Canary frames that workers did not hear; wraps.
+    canaries_missed: AtomicU32,
     is_stopping: AtomicBool,
     /// Wakes the intake of the control thread, which sees the fault.
     pub(crate) alert_event: EventFd,
@@ -78,6 +80,7 @@ impl fmt::Display for Found {
             }
             Fault::Ended => out.write_str("has ended by itself"),
             Fault::WrongAnswers => out.write_str("analyses its canary packets wrongly"),
+            Fault::Deaf => out.write_str("gets no canary frames from the kernel any more"),
         }
     }
 }
@@ -91,6 +94,7 @@ impl Watchdog {
             fault: AtomicU32::new(0),
             silent_ms: AtomicU32::new(0),
             fed: AtomicU32::new(0),
+            canaries_missed: AtomicU32::new(0),
             is_stopping: AtomicBool::new(false),
             alert_event,
             manager,
@@ -128,22 +132,35 @@ impl Watchdog {
             0 => return None,
             1 => Fault::Hangs(letter),
             2 => Fault::Ended,
+            4 => Fault::Deaf,
             _ => Fault::WrongAnswers,
         };
         let silent_ms = self.silent_ms.load(Ordering::Relaxed);
         Some(Found { worker: worker.into(), fault, silent_ms })
     }
 
-    fn report(&self, worker: usize, fault: Fault, silent: Duration) {
+    /// Reports a fault of a worker; the control thread ends the sensor.
+    pub(crate) fn report(&self, worker: usize, fault: Fault, silent: Duration) {
         let (kind, letter) = match fault {
             Fault::Hangs(letter) => (1, letter),
             Fault::Ended => (2, 0),
             Fault::WrongAnswers => (3, 0),
+            Fault::Deaf => (4, 0),
         };
         let worker = u8::try_from(worker).unwrap_or(u8::MAX);
         self.silent_ms.store(u32::try_from(silent.as_millis()).unwrap_or(u32::MAX), Ordering::Relaxed);
         self.fault.store(u32::from_le_bytes([kind, letter, worker, 0]), Ordering::Release);
         self.alert_event.notify();
+    }
+
+    /// Counts a canary frame that a worker did not hear; gives the number of those before.
+    pub(crate) fn miss_canary(&self) -> u32 {
+        self.canaries_missed.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Canary frames that workers did not hear.
+    pub(crate) fn canaries_missed(&self) -> u32 {
+        self.canaries_missed.load(Ordering::Relaxed)
     }
 
     /// Signs of life given to the service manager.

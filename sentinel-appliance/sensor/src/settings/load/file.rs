@@ -170,7 +170,8 @@ impl Loader {
     }
 
     fn wrong_word(&mut self, at: At, kind: &str, word: &str, names: &[&str]) {
-        self.wrong_line(at, unknown(kind, word, names));
+        let source = self.file.display().to_string();
+        self.note_unknown(at.into(), &source, unknown(kind, word, names));
     }
 
     fn wrong_line(&mut self, at: At, what: String) {

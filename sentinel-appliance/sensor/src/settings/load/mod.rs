@@ -39,6 +39,9 @@ pub(crate) struct Loaded {
     pub(super) origins: Vec<Origin>,
     /// Names that are accepted for one more version.
     pub(crate) warnings: Vec<Problem>,
+    /// Problems in spite of which the settings were read: a name that is unknown is passed over, and a value that is refused
+    /// gives way to the default.
+    pub(crate) set_aside: Vec<Problem>,
     /// The file that was read, or would have been.
     pub(super) file: PathBuf,
 }
@@ -54,11 +57,12 @@ impl Settings {
         environment: impl Iterator<Item = (String, String)>,
         flags: &[(String, String)],
     ) -> Result<Loaded, Vec<Problem>> {
-        Loader::with_file(path).finish(environment, flags)
+        Loader::with_file(path).finish(environment, flags, |_| false)
     }
 
-    /// Reads all layers as [`Settings::load`] does, but keeps the default in place of each value that is refused: for commands
-    /// that only look for the directories of a running sensor. The problems are warnings of the result.
+    /// Reads all layers as [`Settings::load`] does, but keeps the default in place of each value that is refused: for `run`, which
+    /// watches with what it can read, and for commands that look for the directories of a running sensor, and must find the
+    /// same ones.
     ///
     /// # Errors
     /// Every problem, if one is with `flags`: whoever gives a flag is there to correct it.
@@ -67,7 +71,19 @@ impl Settings {
         environment: impl Iterator<Item = (String, String)>,
         flags: &[(String, String)],
     ) -> Result<Loaded, Vec<Problem>> {
-        Loader::with_file(path).finish_readable(environment, flags)
+        Loader::with_file(path).finish(environment, flags, |problem| problem.origin != Origin::Flag)
+    }
+
+    /// Reads all layers as [`Settings::load`] does, but passes over names that this version does not know: for a reload.
+    ///
+    /// # Errors
+    /// Every problem, if one is about something else.
+    pub(crate) fn load_known(
+        path: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: &[(String, String)],
+    ) -> Result<Loaded, Vec<Problem>> {
+        Loader::with_file(path).finish(environment, flags, |problem| problem.is_unknown)
     }
 }
 
@@ -85,7 +101,34 @@ impl Loaded {
             Some((setting, origin)) => (*origin, source_of(setting, *origin, &self.file)),
             None => (Origin::Default, self.file.display().to_string()),
         };
-        Problem { origin, source, what: format!("{key}: {what}") }
+        Problem { origin, source, what: format!("{key}: {what}"), is_unknown: false }
+    }
+
+    /// Notes that the setting `key` is not in force as it was given.
+    ///
+    /// # Errors
+    /// The problem, if a flag has given it: whoever gives a flag is there to correct it.
+    pub(crate) fn note(&mut self, key: &str, what: &dyn std::fmt::Display) -> Result<(), Problem> {
+        let problem = self.problem_with(key, what);
+        if problem.origin == Origin::Flag {
+            return Err(problem);
+        }
+        self.set_aside.push(problem);
+        Ok(())
+    }
+
+    /// Sets the setting `key` back to its default, because of what is wrong with its value.
+    ///
+    /// # Errors
+    /// The problem, if a flag has given it; the value stays.
+    pub(crate) fn set_aside(&mut self, key: &str, what: &dyn std::fmt::Display) -> Result<(), Problem> {
+        self.note(key, what)?;
+        let all = registry::all();
+        if let Some(index) = all.iter().position(|setting| setting.key() == key) {
+            all.iter().skip(index).take(1).for_each(|setting| setting.reset(&mut self.settings));
+            self.origins.iter_mut().skip(index).take(1).for_each(|origin| *origin = Origin::Default);
+        }
+        Ok(())
     }
 }
 
@@ -179,7 +222,7 @@ impl Loader {
             return self.assign(index, source, &[(origin, value)]);
         }
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        self.note(origin, source, unknown("setting", name, &known));
+        self.note_unknown(origin, source, unknown("setting", name, &known));
     }
 
     /// Sets a setting to the values of one layer; without values, it does not change.
@@ -255,51 +298,79 @@ impl Loader {
 
     fn warn_renamed(&mut self, origin: Origin, source: &str, old: &str, new: &str) {
         let what = format!("'{old}' is now called '{new}'; the old name is accepted for one version");
-        self.warnings.push(Problem { origin, source: source.into(), what });
+        self.warnings.push(Problem { origin, source: source.into(), what, is_unknown: false });
     }
 
     fn note(&mut self, origin: Origin, source: &str, what: String) {
+        self.push(Problem { origin, source: source.into(), what, is_unknown: false });
+    }
+
+    /// Notes a name that this version does not know.
+    fn note_unknown(&mut self, origin: Origin, source: &str, what: String) {
+        self.push(Problem { origin, source: source.into(), what, is_unknown: true });
+    }
+
+    fn push(&mut self, problem: Problem) {
         if self.problems.len() < MAX_PROBLEMS {
             // Values are checked after the whole file is read: this restores the order of the lines.
-            let at = self.problems.partition_point(|problem| problem.origin <= origin);
-            self.problems.insert(at, Problem { origin, source: source.into(), what });
+            let at = self.problems.partition_point(|known| known.origin <= problem.origin);
+            self.problems.insert(at, problem);
         } else {
             self.omitted += 1;
         }
     }
 
-    /// Applies the layers above the file, then checks the rules between settings.
+    /// Applies the layers above the file, then checks the rules between settings. If each problem `may_stay`, all are set
+    /// aside.
     fn finish(
         mut self,
         environment: impl Iterator<Item = (String, String)>,
         flags: &[(String, String)],
+        may_stay: fn(&Problem) -> bool,
     ) -> Result<Loaded, Vec<Problem>> {
         self.layers_above_file(environment, flags);
         if self.problems.is_empty() {
             return Ok(self.loaded());
         }
+        let all_stay = self.problems.iter().all(may_stay);
         if self.omitted > 0 {
             let source = self.file.display().to_string();
             let what = format!("and {}", count(u64::from(self.omitted), "more problem"));
-            self.problems.push(Problem { origin: Origin::Default, source, what });
+            self.problems.push(Problem { origin: Origin::Default, source, what, is_unknown: false });
         }
-        Err(self.problems)
-    }
-
-    /// As [`Loader::finish`]; without a problem with `flags`, all others become warnings.
-    fn finish_readable(
-        mut self,
-        environment: impl Iterator<Item = (String, String)>,
-        flags: &[(String, String)],
-    ) -> Result<Loaded, Vec<Problem>> {
-        self.layers_above_file(environment, flags);
-        if self.problems.iter().any(|problem| problem.origin == Origin::Flag) {
+        if !all_stay {
             return Err(self.problems);
         }
-        // First: the problems say why the values in force may not be those of the file.
-        self.problems.append(&mut self.warnings);
-        self.warnings = std::mem::take(&mut self.problems);
+        for (origin, _) in self.origins.iter_mut().zip(&self.faulty).filter(|(_, is_faulty)| **is_faulty) {
+            *origin = Origin::Default;
+        }
+        self.dependent_defaults();
+        self.keep_relations();
         Ok(self.loaded())
+    }
+
+    /// Sets settings back to their defaults until every rule between them holds. A rule names those first that are of less
+    /// consequence; the defaults keep all rules.
+    fn keep_relations(&mut self) {
+        // A default may break a rule that held before: at most as many rounds as there are rules.
+        for _ in RELATIONS {
+            let broken = RELATIONS.iter().filter(|relation| !(relation.holds)(&self.settings));
+            let names: Vec<&str> = broken.flat_map(|relation| relation.names).copied().collect();
+            if names.is_empty() {
+                return;
+            }
+            for name in names {
+                if RELATIONS.iter().all(|relation| (relation.holds)(&self.settings)) {
+                    return;
+                }
+                let beside = self.registry.iter().zip(&mut self.origins);
+                for (setting, origin) in beside.filter(|(setting, _)| setting.key() == name) {
+                    setting.reset(&mut self.settings);
+                    *origin = Origin::Default;
+                }
+                self.dependent_defaults();
+            }
+        }
     }
 
     fn layers_above_file(
@@ -314,8 +385,8 @@ impl Loader {
     }
 
     fn loaded(self) -> Loaded {
-        let Self { settings, origins, warnings, file, .. } = self;
-        Loaded { settings, origins, warnings, file }
+        let Self { settings, origins, warnings, problems, file, .. } = self;
+        Loaded { settings, origins, warnings, set_aside: problems, file }
     }
 }
 
@@ -348,7 +419,7 @@ fn show(text: &str) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::super::field::Field;
     use super::super::report;
     use super::super::uci::tests::{fuzz, mutate};
@@ -370,12 +441,90 @@ pub(super) mod tests {
         let mut loader = Loader::new(Path::new("F"));
         loader.file_layer(file);
         loader
-            .finish(owned(environment).into_iter(), &owned(flags))
+            .finish(owned(environment).into_iter(), &owned(flags), |_| false)
             .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    /// [`Settings::load_readable`] without a file, with these flags.
+    pub(crate) fn load_flags(flags: Pairs<'_>) -> Loaded {
+        Settings::load_readable(Some(Path::new("/dev/null")), std::iter::empty(), &owned(flags)).unwrap()
+    }
+
+    /// [`Settings::load_readable`] with a file of these bytes.
+    fn readable(file: &[u8]) -> Loaded {
+        let mut loader = Loader::new(Path::new("F"));
+        loader.file_layer(file);
+        loader.finish(std::iter::empty(), &[], |problem| problem.origin != Origin::Flag).unwrap()
     }
 
     fn problems(file: &str, environment: Pairs<'_>, flags: Pairs<'_>) -> Vec<String> {
         load(file.as_bytes(), environment, flags).map(|_| ()).unwrap_err()
+    }
+
+    /// Any of these ended the sensor at its start.
+    #[test]
+    fn what_cannot_be_read_gives_way_to_the_default_and_the_rest_holds() {
+        let file = "\
+config sentinel 'main'
+\toption memory_kib 'tiny'
+\toption ring_kib 'much'
+\toption of_a_later_version '1'
+\toption incident_idle_s '20'
+\toption run_dir '/var/x'
+\toption state_dir '/var/x'
+\tlist home_net '10.0.0.0/8'
+\tlist home_net 'ten'
+config detector 'of_a_later_version'
+\toption enabled '1'
+config detector 'port_scan'
+\toption ports '0'
+\toption severity 'high'
+\toptoin x
+";
+        let loaded = readable(file.as_bytes());
+        let (settings, defaults) = (&loaded.settings, Settings::default());
+        assert_eq!((settings.memory_kib, settings.ring_kib), (384, 128), "the default for this memory");
+        assert_eq!(settings.incident_idle.as_secs() >= settings.incident_update.as_secs(), true);
+        assert_eq!(settings.state_dir, Path::new("/var/x"));
+        assert_eq!((&settings.run_dir, &settings.home_net), (&defaults.run_dir, &defaults.home_net));
+        assert_eq!(settings.detectors[0].thresholds, defaults.detectors[0].thresholds);
+        assert_ne!(settings.detectors[0].severity, defaults.detectors[0].severity, "a good value beside");
+        assert!(RELATIONS.iter().all(|relation| (relation.holds)(settings)));
+        let lines: Vec<&str> = loaded.set_aside.iter().map(|problem| problem.what.as_str()).collect();
+        assert_eq!(lines.len(), 8, "{lines:#?}");
+        let unknown = loaded.set_aside.iter().filter(|problem| problem.is_unknown).count();
+        assert_eq!(unknown, 2, "{lines:#?}");
+    }
+
+    /// Whatever rule a file breaks, the settings that remain keep all of them.
+    #[test]
+    fn settings_that_break_a_rule_are_replaced_until_all_rules_hold() {
+        for lines in [
+            "option ring_kib 2047",
+            "option memory_kib tiny\noption snap_bytes 65535",
+            "option ring_kib 64\noption snap_bytes 65535",
+            "option memory_kib 262144\noption ring_kib 65536\noption workers 8",
+            "option incident_update_s 3600\noption incident_idle_s 1",
+            "option log_segment_kib 1023\noption log_segments 1024\noption log_daily_kib 17",
+            "option log_segment_kib 1024\noption log_segments 1024\noption log_daily_kib 1",
+            "option run_dir /var/lib/sentinel-appliance",
+            "option state_dir /run/sentinel-appliance",
+        ] {
+            let loaded = readable(format!("config sentinel\n{lines}\n").as_bytes());
+            let broken = RELATIONS.iter().filter(|relation| !(relation.holds)(&loaded.settings));
+            let broken: Vec<&str> = broken.map(|relation| relation.rule).collect();
+            assert!(broken.is_empty() && !loaded.set_aside.is_empty(), "{lines}: {broken:?}");
+            assert_eq!(loaded.settings.interface, Settings::default().interface);
+        }
+    }
+
+    #[test]
+    fn what_a_flag_says_is_refused_although_the_file_may_be_wrong() {
+        let mut loader = Loader::new(Path::new("F"));
+        loader.file_layer(b"config sentinel\noption nothing 1\n");
+        let flags = owned(&[("ring_kib", "lots")]);
+        let problems = loader.finish(std::iter::empty(), &flags, |problem| problem.origin != Origin::Flag);
+        assert_eq!(problems.map(drop).unwrap_err().len(), 2);
     }
 
     #[test]
@@ -604,7 +753,7 @@ config 'detector' brute_force
         assert_eq!(found.len(), 1);
         let mut loader = Loader::new(&missing);
         loader.default_file();
-        assert_eq!(loader.finish(std::iter::empty(), &[]).unwrap().settings, Settings::default());
+        assert_eq!(loader.finish(std::iter::empty(), &[], |_| false).unwrap().settings, Settings::default());
     }
 
     #[test]
