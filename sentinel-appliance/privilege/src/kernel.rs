@@ -8,6 +8,7 @@
 use std::ffi::{c_int, c_long, c_uint, c_ulong};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rustix::io::Errno;
 use sentinel_filter::Instruction;
@@ -93,6 +94,64 @@ pub(crate) fn landlock_restrict(ruleset: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: numbers only.
     let result = unsafe { libc::syscall(LANDLOCK_RESTRICT_SELF, ruleset.as_raw_fd(), NO_FLAGS) };
     checked(result).map(drop)
+}
+
+/// Number of the last system call that the filter has stopped, with [`NOTED`] set beside it.
+static STOPPED: AtomicU32 = AtomicU32::new(0);
+/// Set if a stopped call is to be noted only, for [`trial`].
+static IS_TRIAL: AtomicBool = AtomicBool::new(false);
+const NOTED: u32 = 1 << 31;
+/// Place of the number in `siginfo_t`: behind three integers, padding to the size of a pointer, and the address of the call.
+const NUMBER_OFFSET: usize = 12_usize.next_multiple_of(size_of::<usize>()) + size_of::<usize>();
+/// Exit code of a program that is to be started again.
+const EXIT_CODE: c_int = 3;
+
+/// Has the program end with a message when the filter stops a system call (`SIGSYS`).
+///
+/// # Errors
+/// The error of the kernel.
+pub(crate) fn end_at_stopped_call() -> Result<(), Errno> {
+    // SAFETY: all-zero bytes are an action without flags and with an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    let handler: extern "C" fn(c_int, *const libc::siginfo_t, *mut libc::c_void) = stopped;
+    action.sa_sigaction = handler as libc::sighandler_t;
+    action.sa_flags = libc::SA_SIGINFO;
+    // SAFETY: `action` outlives the call, and names a handler of the type that `SA_SIGINFO` asks for.
+    checked(unsafe { libc::sigaction(libc::SIGSYS, &raw const action, ptr::null_mut()) }.into()).map(drop)
+}
+
+/// Handler of `SIGSYS`: writes the number on standard error, and ends the process. It takes no lock and allocates nothing.
+extern "C" fn stopped(_: c_int, info: *const libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the kernel gives a handler with `SA_SIGINFO` a valid structure, which has this field for `SIGSYS`.
+    let number = unsafe { info.cast::<u8>().add(NUMBER_OFFSET).cast::<c_int>().read_unaligned() };
+    let number = u32::try_from(number).unwrap_or(0);
+    if IS_TRIAL.load(Ordering::Relaxed) {
+        return STOPPED.store(number | NOTED, Ordering::Relaxed);
+    }
+    let mut line = *b"sentinel: ended by its sandbox at system call 00000\n";
+    // From the last digit, before the line feed; no number has more than five digits but for two of ARM.
+    let mut rest = number;
+    for digit in line.iter_mut().rev().skip(1).take(5) {
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+    // SAFETY: the pointer and the length describe `line`; both calls may be made in a handler.
+    unsafe {
+        libc::write(2, line.as_ptr().cast(), line.len());
+        libc::_exit(EXIT_CODE)
+    }
+}
+
+/// Makes a system call with arguments that do no harm, should the kernel take it. Returns true if it was refused: stopped by the
+/// filter, or for want of a right.
+pub(crate) fn is_refused(number: c_long, arguments: [c_long; 4]) -> bool {
+    IS_TRIAL.store(true, Ordering::Relaxed);
+    STOPPED.store(0, Ordering::Relaxed);
+    let [a, b, c, d] = arguments;
+    // SAFETY: the callers of `trial` give null pointers, and numbers that name nothing.
+    let result = checked(unsafe { libc::syscall(number, a, b, c, d, 0_usize) });
+    IS_TRIAL.store(false, Ordering::Relaxed);
+    STOPPED.load(Ordering::Relaxed) & NOTED != 0 || matches!(result, Err(Errno::PERM | Errno::ACCESS))
 }
 
 fn checked(result: c_long) -> Result<c_long, Errno> {

@@ -9,6 +9,7 @@
 //! - [`capability`]: capability sets, bounding set, securebits, `no_new_privs`;
 //! - [`seccomp`]: allow-list of system calls, compiled to classic BPF;
 //! - [`landlock`]: allow-list of paths;
+//! - [`trial`]: attempts at what must be refused;
 //! - `kernel`: the system calls that have no safe interface, and all `unsafe` code.
 //!
 //! All of it holds for the calling thread and for threads that it starts afterwards. So call it before the first thread is
@@ -19,3 +20,4 @@ pub mod capability;
 mod kernel;
 pub mod landlock;
 pub mod seccomp;
+pub mod trial;

@@ -211,6 +211,9 @@ pub(super) struct Checked {
 pub(super) enum Check {
     /// One of these values.
     OneOf(&'static [u32]),
+    /// One of the first families, or a stream or datagrams of one of the second: packets of the Internet protocols are made
+    /// by the kernel only.
+    Socket(&'static [u32], &'static [u32]),
     /// Bits that must all be set, and bits that must be clear.
     Bits(u32, u32),
 }
@@ -220,8 +223,10 @@ const PROT_EXEC: u32 = 4;
 const CLONE_THREAD: u32 = 0x1_0000;
 /// `CLONE_NEWNS` | `NEWCGROUP` | `NEWUTS` | `NEWIPC` | `NEWUSER` | `NEWPID` | `NEWNET` | `CLONE_PTRACE`.
 const CLONE_NEW: u32 = 0x7e02_2000;
-/// `AF_UNIX`, `AF_INET`, `AF_INET6`, `AF_NETLINK`, `AF_PACKET`.
-const FAMILIES: &[u32] = &[1, 2, 10, 16, 17];
+/// `AF_UNIX`, `AF_NETLINK`, `AF_PACKET`.
+const FAMILIES: &[u32] = &[1, 16, 17];
+/// `AF_INET`, `AF_INET6`.
+const INTERNET: &[u32] = &[2, 10];
 /// `PR_SET_NAME` of new threads; `PR_SET_VMA`, with which glibc names its memory.
 const PRCTLS: &[u32] = &[15, 0x5356_4d41];
 /// `SIOCGIFINDEX` of a ring that is opened again; `FIONBIO`, `FIOCLEX` and `FIONREAD` of sockets, the last of glibc's resolver;
@@ -233,7 +238,11 @@ const IOCTLS_MIPS: &[u32] = &[0x8933, 0x667e, 0x6601, 0x467f, 0x540d];
 pub(super) const fn checked(is_mips: bool) -> [Checked; 7] {
     let ioctls = if is_mips { IOCTLS_MIPS } else { IOCTLS };
     [
-        Checked { call: call("socket", [41, 198, 281, 4183]), argument: 0, check: Check::OneOf(FAMILIES) },
+        Checked {
+            call: call("socket", [41, 198, 281, 4183]),
+            argument: 0,
+            check: Check::Socket(FAMILIES, INTERNET),
+        },
         Checked { call: call("ioctl", [16, 29, 54, 4054]), argument: 1, check: Check::OneOf(ioctls) },
         Checked { call: call("prctl", [157, 167, 172, 4192]), argument: 0, check: Check::OneOf(PRCTLS) },
         Checked { call: call("mmap", [9, 222, NONE, 4090]), argument: 2, check: Check::Bits(0, PROT_EXEC) },

@@ -5,14 +5,13 @@
 //! - `calls`: the system calls with their numbers on each architecture, by purpose;
 //! - `program`: the lists compiled to classic BPF.
 //!
-//! Outcome of a call that is not on a list:
+//! Outcome of a call that is not on a list, by default ([`Unlisted::End`]): the process ends with a message that has the number,
+//! and its supervisor starts it again. Under [`Unlisted::Kill`] the kernel kills it, without a message. Under
+//! [`Unlisted::Fail`] the call fails with `ENOSYS`, as on a kernel that lacks it: for a machine on which the list turns out to
+//! be too short.
 //!
-//! - **Fails with `ENOSYS`** by default. A kernel that lacks the call says the same, so the C library and the standard library
-//!   have another way or an error for it, and a call that was forgotten here costs a feature, not the sensor. Under
-//!   [`Unlisted::Kill`] the process is killed instead: tests run with it, so that a forgotten call does not stay unnoticed.
-//! - **Kills the process** if the sensor could make it only under foreign control (`execve`, `ptrace`, `mount`, ...), or if it
-//!   comes through another system-call interface than the program was built for. The supervisor starts the sensor again, with
-//!   other addresses, and the kernel logs the kill.
+//! Calls that the sensor could make only under foreign control (`execve`, `ptrace`, `mount`, ...), and calls through another
+//! system-call interface than the program was built for, end it in any case.
 //!
 //! All denials are logged by the kernel where it can (`SECCOMP_FILTER_FLAG_LOG`, since 4.14).
 
@@ -21,14 +20,16 @@ mod program;
 
 use rustix::io::Errno;
 
-use crate::kernel::set_filter;
+use crate::kernel::{end_at_stopped_call, set_filter};
 
 /// Effect of a system call that is on no list.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Unlisted {
     /// It fails with `ENOSYS`.
     Fail,
-    /// The process is killed.
+    /// The process ends with a message that has its number.
+    End,
+    /// The kernel kills the process.
     Kill,
 }
 
@@ -42,6 +43,9 @@ pub fn install(unlisted: Unlisted) -> Result<(), Errno> {
     const ALL_THREADS: u8 = 1; // SECCOMP_FILTER_FLAG_TSYNC
     const LOG: u8 = 2; // SECCOMP_FILTER_FLAG_LOG
     let program = program::native(unlisted).ok_or(Errno::OPNOTSUPP)?;
+    if unlisted != Unlisted::Kill {
+        end_at_stopped_call()?;
+    }
     match set_filter(&program, (ALL_THREADS | LOG).into()) {
         // Before 4.14.
         Err(Errno::INVAL) => set_filter(&program, ALL_THREADS.into()),
@@ -53,22 +57,81 @@ pub fn install(unlisted: Unlisted) -> Result<(), Errno> {
 mod tests {
     use super::*;
 
-    /// In a process of its own, because a filter cannot be removed: this test runs itself again.
-    #[test]
-    fn listed_calls_work_and_others_fail() {
+    /// Runs the test `name` again, in a process of its own, because a filter cannot be removed; `None` in that process.
+    fn again(name: &str) -> Option<std::process::Output> {
         const INSIDE: &str = "SENTINEL_PRIVILEGE_TEST_INSIDE";
-        if std::env::var_os(INSIDE).is_none() {
-            let name = "seccomp::tests::listed_calls_work_and_others_fail";
-            let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-            let output = command.args([name, "--exact", "--nocapture"]).env(INSIDE, "1").output().unwrap();
-            assert!(output.status.success(), "{output:?}");
+        if std::env::var_os(INSIDE).is_some() {
+            return None;
+        }
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        let name = ["seccomp::tests::", name].concat();
+        command.args([&name, "--exact", "--nocapture", "--test-threads", "1"]).env(INSIDE, "1");
+        Some(command.output().unwrap())
+    }
+
+    /// Returns false if the kernel has no filters.
+    fn is_installed(unlisted: Unlisted) -> bool {
+        crate::capability::no_new_privileges().unwrap();
+        match install(unlisted) {
+            Ok(()) => true,
+            Err(Errno::NOSYS | Errno::INVAL) => {
+                eprintln!("skipped: no seccomp here");
+                false
+            }
+            Err(errno) => panic!("{errno}"),
+        }
+    }
+
+    #[test]
+    fn what_must_be_refused_is_refused() {
+        if let Some(output) = again("what_must_be_refused_is_refused") {
+            return assert!(output.status.success(), "{output:?}");
+        }
+        if is_installed(Unlisted::End) {
+            for attempt in crate::trial::SYSTEM_CALLS {
+                assert!(attempt.is_refused(), "{attempt:?}");
+            }
+            assert!(std::net::TcpListener::bind("127.0.0.1:0").is_ok());
+            assert!(std::net::UdpSocket::bind("127.0.0.1:0").is_ok());
+        }
+    }
+
+    /// An attempt that says "refused" of everything would show nothing.
+    #[test]
+    fn without_a_filter_most_attempts_are_not_refused_by_one() {
+        let own = crate::trial::SYSTEM_CALLS.iter().filter(|attempt| !attempt.is_refused());
+        let names: Vec<&str> = own.map(|attempt| attempt.name).collect();
+        for name in ["start a program", "trace a process", "executable memory"] {
+            assert!(names.contains(&name), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_call_on_no_list_ends_the_process_with_its_number() {
+        if let Some(output) = again("a_call_on_no_list_ends_the_process_with_its_number") {
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            if errors.contains("skipped") {
+                return;
+            }
+            assert_eq!(output.status.code(), Some(3), "{output:?}");
+            let number = format!("ended by its sandbox at system call {:05}\n", libc::SYS_mknodat);
+            assert!(errors.contains(&number), "{errors}");
             return;
         }
-        crate::capability::no_new_privileges().unwrap();
-        match install(Unlisted::Fail) {
-            Ok(()) => {}
-            Err(Errno::NOSYS | Errno::INVAL) => return eprintln!("skipped: no seccomp here"),
-            Err(errno) => panic!("{errno}"),
+        if is_installed(Unlisted::End) {
+            let kind = rustix::fs::FileType::Fifo;
+            let _never = rustix::fs::mknodat(rustix::fs::CWD, "/tmp/x", kind, rustix::fs::Mode::empty(), 0);
+            unreachable!("the call returned");
+        }
+    }
+
+    #[test]
+    fn listed_calls_work_and_others_fail() {
+        if let Some(output) = again("listed_calls_work_and_others_fail") {
+            return assert!(output.status.success(), "{output:?}");
+        }
+        if !is_installed(Unlisted::Fail) {
+            return;
         }
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         assert!(status.contains("Seccomp:\t2\n"), "{status}");

@@ -11,6 +11,8 @@ use super::calls::{ALLOWED, CLONE3, Call, Check, Checked, FATAL, NONE, checked};
 const ALLOW: u32 = 0x7fff_0000;
 /// `SECCOMP_RET_KILL_PROCESS`; the calling thread alone before Linux 4.14.
 const KILL: u32 = 0x8000_0000;
+/// `SECCOMP_RET_TRAP`: the calling thread gets `SIGSYS`.
+const TRAP: u32 = 0x0003_0000;
 /// `SECCOMP_RET_ERRNO` with the error in its low half.
 const ERROR: u32 = 0x0005_0000;
 const EPERM: u32 = 1;
@@ -129,18 +131,26 @@ fn compile(numbers: &Numbers, unlisted: Unlisted) -> Option<Vec<Instruction>> {
         out.branch_if(code::JEQ_K, number, returns.kill);
     }
     out.branch_if(code::JEQ_K, numbers.clone3, returns.missing);
-    if unlisted == Unlisted::Kill {
+    if unlisted != Unlisted::Fail {
         out.jump(returns.kill);
     }
     out.place(returns.missing);
     out.plain(code::RET_K, ERROR | enosys());
     out.place(returns.kill);
-    out.plain(code::RET_K, KILL);
+    out.plain(code::RET_K, stop(unlisted));
     out.place(returns.denied);
     out.plain(code::RET_K, ERROR | EPERM);
     out.place(returns.allow);
     out.plain(code::RET_K, ALLOW);
     out.finish().ok()
+}
+
+/// Result for a call that ends the process.
+const fn stop(unlisted: Unlisted) -> u32 {
+    match unlisted {
+        Unlisted::Kill => KILL,
+        Unlisted::Fail | Unlisted::End => TRAP,
+    }
 }
 
 /// Appends the test of one call with its argument. A call with another number goes on behind it.
@@ -153,13 +163,30 @@ fn test(checked: &Checked, architecture: Architecture, returns: Returns, out: &m
     out.branch_unless(code::JEQ_K, number, other);
     // The kernel takes 32 bits of each of these arguments. The low half is the second one on a big-endian machine.
     let low = if architecture.is_big_endian { 4 } else { 0 };
-    out.plain(code::LD_W_ABS, ARGUMENTS + u32::from(checked.argument) * 8 + low);
+    let load = |argument: u8| ARGUMENTS + u32::from(argument) * 8 + low;
+    out.plain(code::LD_W_ABS, load(checked.argument));
     match checked.check {
         Check::OneOf(values) => {
             for value in values {
                 out.branch_if(code::JEQ_K, *value, returns.allow);
             }
             out.jump(returns.denied);
+        }
+        Check::Socket(families, of_internet) => {
+            for family in families {
+                out.branch_if(code::JEQ_K, *family, returns.allow);
+            }
+            let internet = out.label();
+            for family in of_internet {
+                out.branch_if(code::JEQ_K, *family, internet);
+            }
+            out.jump(returns.denied);
+            out.place(internet);
+            // The type is the next argument; SOCK_RAW, 3, has both bits, a datagram and a stream have one of them.
+            out.plain(code::LD_W_ABS, load(checked.argument + 1));
+            out.branch_unless(code::JSET_K, 1, returns.allow);
+            out.branch_if(code::JSET_K, 2, returns.denied);
+            out.jump(returns.allow);
         }
         Check::Bits(required, forbidden) => {
             out.branch_if(code::JSET_K, forbidden, returns.denied);
@@ -214,7 +241,8 @@ mod tests {
     #[test]
     fn every_list_has_its_effect_on_every_architecture() {
         for architecture in ALL {
-            for unlisted in [Unlisted::Fail, Unlisted::Kill] {
+            for unlisted in [Unlisted::Fail, Unlisted::End, Unlisted::Kill] {
+                let fatal = stop(unlisted);
                 let program = compiled(architecture, unlisted);
                 let run = |number| result(&program, architecture, architecture.audit, number, [0; 6]);
                 let known = |call: &&Call| call.numbers[architecture.column] != NONE;
@@ -229,18 +257,18 @@ mod tests {
                 for call in FATAL.iter().filter(known) {
                     assert_eq!(
                         run(call.numbers[architecture.column]),
-                        KILL,
+                        fatal,
                         "{} {architecture:?}",
                         call.name
                     );
                 }
                 assert_eq!(run(CLONE3.numbers[architecture.column]), ERROR | enosys());
-                let expected = if unlisted == Unlisted::Kill { KILL } else { ERROR | enosys() };
+                let expected = if unlisted == Unlisted::Fail { ERROR | enosys() } else { fatal };
                 for number in [5_000, 900, 0x2fff_ffff, NONE] {
                     let is_x32 = architecture == X86_64 && number >= X32;
                     assert_eq!(
                         run(number),
-                        if is_x32 { KILL } else { expected },
+                        if is_x32 { fatal } else { expected },
                         "{number} {architecture:?}"
                     );
                 }
@@ -251,7 +279,7 @@ mod tests {
     #[test]
     fn other_system_call_interfaces_are_fatal() {
         for architecture in ALL {
-            let program = compiled(architecture, Unlisted::Fail);
+            let program = compiled(architecture, Unlisted::Kill);
             for other in ALL.iter().filter(|other| other.audit != architecture.audit) {
                 assert_eq!(
                     result(
@@ -265,7 +293,7 @@ mod tests {
                 );
             }
         }
-        let program = compiled(X86_64, Unlisted::Fail);
+        let program = compiled(X86_64, Unlisted::Kill);
         assert_eq!(result(&program, X86_64, X86_64.audit, X32, [0; 6]), KILL, "read of x32");
         let i386 = 0x4000_0003;
         assert_eq!(result(&program, X86_64, i386, 3, [0; 6]), KILL, "read of i386");
@@ -287,6 +315,23 @@ mod tests {
             let (allowed, denied) = (Some(ALLOW), Some(ERROR | EPERM));
             assert_eq!(run("socket", 17), allowed);
             assert_eq!(run("socket", 38), denied);
+            let number = checked(false)[0].call.numbers[architecture.column];
+            let socket = |family, kind| {
+                result(&program, architecture, architecture.audit, number, [family, kind, 0, 0, 0, 0])
+            };
+            const NONBLOCKING: u64 = 0x8_0800;
+            for family in [2, 10] {
+                assert_eq!(
+                    [1, 2, 1 | NONBLOCKING, 2 | NONBLOCKING].map(|kind| socket(family, kind)),
+                    [ALLOW; 4]
+                );
+                assert_eq!(
+                    [3, 3 | NONBLOCKING].map(|kind| socket(family, kind)),
+                    [ERROR | EPERM; 2],
+                    "SOCK_RAW"
+                );
+            }
+            assert_eq!([1, 16, 17].map(|family| socket(family, 3)), [ALLOW; 3]);
             assert_eq!(run("clone", 0x003d_0f00), allowed, "flags of pthread_create");
             assert_eq!(run("clone", 17), denied, "fork");
             assert_eq!(run("clone", 0x103d_0f00), denied, "a name space");

@@ -155,7 +155,8 @@ the first of one run to the first of the other.
         usage: "",
         about: "frames with known answers through detectors, filter and cryptography",
         details: "\
-With the default settings, in the memory of 'sentinel run'; needs no interface, no rights and no files.",
+With the default settings, in the memory of 'sentinel run'; needs no interface, no rights and no files. --sandbox is another
+test, with the settings of 'run': start it as 'run' is started.",
         run: dispatch::selftest,
     },
 ];

@@ -343,5 +343,9 @@ pub(super) fn interfaces(arguments: &Arguments) -> Result<(), Failure> {
 
 pub(super) fn selftest(arguments: &Arguments) -> Result<(), Failure> {
     arguments.at_most("selftest", 0)?;
+    if arguments.has("sandbox") {
+        let settings = arguments.load_readable()?;
+        return selftest::sandbox::selftest(&settings, arguments.path("config").as_deref());
+    }
     selftest::selftest()
 }

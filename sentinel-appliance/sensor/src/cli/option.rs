@@ -144,6 +144,7 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     flag("json", &["tune"], "one JSON object per incident that changes (NDJSON)"),
     flag("watch", &["status"], "refresh every second"),
     flag("memory", &["status"], "bytes of each table"),
+    flag("sandbox", &["selftest"], "give up all rights that 'run' gives up, and try what must fail then"),
     value("last", "SPAN", &["tune"], "packets that the running sensor has in memory, of SPAN: 30m, 24h, 7d"),
     value("token-file", "FILE", &["enroll"], "token in a file, so that it is not in the list of processes"),
     value("name", "NAME", &["enroll"], "name of this sensor at the collector"),

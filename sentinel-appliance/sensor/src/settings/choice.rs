@@ -100,23 +100,26 @@ impl From<Cipher> for sentinel_uplink::Cipher {
 /// Restriction of system calls and paths.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Sandbox {
-    /// A system call that is not listed fails.
+    /// A system call that is not listed ends the program, which says its number.
     #[default]
     On,
-    /// A system call that is not listed kills the program.
+    /// The kernel kills the program at a system call that is not listed.
     Strict,
+    /// A system call that is not listed fails.
+    Fail,
     /// No restriction.
     Off,
 }
 
 impl Sandbox {
-    const ALL: [Self; 3] = [Self::On, Self::Strict, Self::Off];
+    const ALL: [Self; 4] = [Self::On, Self::Strict, Self::Fail, Self::Off];
 
     /// Name in settings and machine output.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::On => "on",
             Self::Strict => "strict",
+            Self::Fail => "fail",
             Self::Off => "off",
         }
     }

@@ -200,7 +200,7 @@ main_settings! {
         "", default "sentinel-appliance", Restart, |value| Field::User(value, 64)
     }
     sandbox: Sandbox = "sandbox" {
-        "system calls and paths that the sensor does not need: on: they fail; strict: such a call ends the program; off: allowed",
+        "system calls that the sensor does not need: on: one ends the program, which says its number; strict: the kernel kills it; fail: it fails; off: all calls, and all paths, are allowed",
         "", default "on", Restart, |value| Field::Choice(value)
     }
     log_level: LogLevel = "log_level" {

@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use sentinel_alert::json;
 use sentinel_privilege::account::{Account, ROOT, name_of};
 use sentinel_privilege::capability::{self, CapabilitySet};
@@ -61,6 +61,8 @@ pub(crate) struct Privileges {
     name: String,
     capabilities: CapabilitySet,
     no_new_privs: bool,
+    /// Neither a core file nor another process of the user shows its memory.
+    is_undumpable: bool,
     /// Setting of the system-call filter in force.
     seccomp: &'static str,
     /// Version of Landlock in force; 0 for none.
@@ -87,16 +89,16 @@ impl Privileges {
             missing.0.push(format!("reload: {shown} cannot be read; run 'chmod 644 {shown}'"));
         }
         // No core file and no debugger: keys are in memory.
-        missing.note("core files", &set_dumpable_behavior(DumpableBehavior::NotDumpable));
+        let is_undumpable = missing.note("core files", &no_core_files());
         let no_new_privs = missing.note("no_new_privs", &capability::no_new_privileges());
         let (seccomp, landlock) = enter_sandbox(settings, settings_file, &mut missing);
-        Self::found(capabilities, no_new_privs, seccomp, landlock, missing.0)
+        let own = (capabilities, no_new_privs, is_undumpable);
+        Self::found(own, seccomp, landlock, missing.0)
     }
 
     /// Looks at what is in force, and logs it.
     fn found(
-        capabilities: CapabilitySet,
-        no_new_privs: bool,
+        (capabilities, no_new_privs, is_undumpable): (CapabilitySet, bool, bool),
         seccomp: &'static str,
         landlock: u32,
         mut missing: Vec<String>,
@@ -107,12 +109,38 @@ impl Privileges {
         }
         let passwd = std::fs::read_to_string(PASSWD).unwrap_or_default();
         let name = name_of(account.user, &passwd).map_or_else(|| account.user.to_string(), str::to_owned);
-        let found = Self { account, name, capabilities, no_new_privs, seccomp, landlock, missing };
+        let found =
+            Self { account, name, capabilities, no_new_privs, is_undumpable, seccomp, landlock, missing };
         for missing in &found.missing {
             log::warn(format_args!("privileges: {missing}"));
         }
         log::info(format_args!("privileges: {}", found.summary()));
         found
+    }
+
+    /// Returns true if the filter of system calls is in force.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.seccomp != Sandbox::Off.name()
+    }
+
+    /// Version of Landlock in force; 0 for none.
+    pub(crate) const fn landlock(&self) -> u32 {
+        self.landlock
+    }
+
+    /// Returns true if the sensor is still root.
+    pub(crate) const fn is_root(&self) -> bool {
+        self.account.is_root()
+    }
+
+    /// Returns true without any capability but that for packet sockets.
+    pub(crate) const fn has_no_other_capability(&self) -> bool {
+        CapabilitySet::NET_RAW.contains(self.capabilities)
+    }
+
+    /// Restrictions that did not take effect, with their reasons.
+    pub(crate) fn missing(&self) -> &[String] {
+        &self.missing
     }
 
     /// `user sentinel-appliance, net_raw, seccomp on, landlock 7`
@@ -144,7 +172,8 @@ impl Privileges {
         for (index, name) in self.capability_names().iter().enumerate() {
             write!(out, "{}\"{name}\"", if index == 0 { "" } else { "," })?;
         }
-        write!(out, "],\"no_new_privs\":{},\"seccomp\":\"{}\"", self.no_new_privs, self.seccomp)?;
+        write!(out, "],\"no_new_privs\":{},\"core_files\":{}", self.no_new_privs, !self.is_undumpable)?;
+        write!(out, ",\"seccomp\":\"{}\"", self.seccomp)?;
         write!(out, ",\"landlock\":{},\"missing\":[", self.landlock)?;
         for (index, missing) in self.missing.iter().enumerate() {
             out.push_str(if index == 0 { "" } else { "," });
@@ -153,6 +182,17 @@ impl Privileges {
         out.push_str("]}");
         Ok(())
     }
+}
+
+/// Keeps the memory, which has keys, out of core files and away from debuggers of the same user. OpenWrt writes core files to
+/// /tmp: the limit holds also where `fs.suid_dumpable` says otherwise.
+fn no_core_files() -> Result<(), Errno> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    // A filter of the service manager may deny the call.
+    if getrlimit(Resource::Core).maximum == Some(0) {
+        return Ok(());
+    }
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
 }
 
 /// Restrictions that did not take effect, with their reasons.
@@ -175,7 +215,8 @@ fn enter_sandbox(
     missing: &mut Missing,
 ) -> (&'static str, u32) {
     let unlisted = match settings.sandbox {
-        Sandbox::On => Unlisted::Fail,
+        Sandbox::On => Unlisted::End,
+        Sandbox::Fail => Unlisted::Fail,
         Sandbox::Strict => Unlisted::Kill,
         Sandbox::Off => {
             missing.0.push("sandbox: switched off by the settings".into());
@@ -244,6 +285,7 @@ mod tests {
             name: "root".into(),
             capabilities: CapabilitySet::NET_RAW | CapabilitySet::NET_ADMIN,
             no_new_privs: true,
+            is_undumpable: true,
             seccomp: "on",
             landlock: 0,
             missing: vec!["Landlock: this kernel has none".into()],
@@ -253,7 +295,7 @@ mod tests {
         assert_eq!(
             out,
             "{\"user\":\"root\",\"uid\":0,\"gid\":0,\"capabilities\":[\"12\",\"net_raw\"],\"no_new_privs\":true,\
-             \"seccomp\":\"on\",\"landlock\":0,\"missing\":[\"Landlock: this kernel has none\"]}"
+             \"core_files\":false,\"seccomp\":\"on\",\"landlock\":0,\"missing\":[\"Landlock: this kernel has none\"]}"
         );
         assert_eq!(privileges.summary(), "user root, capabilities 12 net_raw, seccomp on, landlock off");
     }

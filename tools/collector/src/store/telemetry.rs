@@ -31,7 +31,7 @@ pub(super) fn decode(text: &str, received_at: Timestamp) -> serde_json::Result<T
 mod tests {
     use super::*;
 
-    /// Written by the first version; files of users hold it.
+    /// As it is written now.
     const STORED: &str = "{\"alerts_delivered\":0,\"alerts_evicted\":0,\"alerts_raised\":0,\"canaries_missed\":0,\"frames_analysed\":0,\
         \"frames_dropped\":4,\"frames_filtered\":0,\"frames_seen\":500,\"log_bytes_written\":0,\"malformed\":0,\
         \"open_incidents\":0,\"reconnects\":0,\"resident_kib\":0,\"ring_freezes\":0,\"settings_set_aside\":0,\"spool_bytes\":0,\
@@ -56,6 +56,14 @@ mod tests {
         let decoded = decode(STORED, at).unwrap();
         assert_eq!(decoded, TelemetryReading::received(at, &reading()));
         assert_eq!((decoded.value(Counter::FramesSeen), decoded.received_at), (Some(500), at));
+    }
+
+    /// Files of users hold readings without the counters that came later.
+    #[test]
+    fn a_reading_of_the_first_version_has_no_later_counters() {
+        let first = STORED.replace("\"canaries_missed\":0,", "").replace("\"settings_set_aside\":0,", "");
+        let decoded = decode(&first, Timestamp::ZERO).unwrap();
+        assert_eq!((decoded.value(Counter::CanariesMissed), decoded.value(Counter::Reconnects)), (None, Some(0)));
     }
 
     #[test]

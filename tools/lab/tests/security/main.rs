@@ -10,3 +10,4 @@ mod full_disk;
 mod keys;
 mod privileges;
 mod rejections;
+mod sandbox;

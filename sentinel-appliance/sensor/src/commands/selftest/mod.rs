@@ -5,6 +5,7 @@
 //! is that of `sentinel run` with the default `memory_kib`.
 
 mod frame;
+pub(crate) mod sandbox;
 mod traces;
 
 use std::net::Ipv4Addr;
