@@ -21,6 +21,7 @@ const MAKE_DIR: u64 = 1 << 7;
 const MAKE_REG: u64 = 1 << 8;
 const MAKE_SOCK: u64 = 1 << 9;
 const TRUNCATE: u64 = 1 << 14;
+const IOCTL_DEVICE: u64 = 1 << 15;
 
 /// All rights to files of each ABI, from the first: thirteen rights, then `REFER`, `TRUNCATE`, nothing, `IOCTL_DEV`.
 const FILE_RIGHTS: [u64; 5] = [0x1fff, 0x3fff, 0x7fff, 0x7fff, 0xffff];
@@ -37,12 +38,15 @@ pub enum Access {
     /// Reading, creating, replacing and removing of files and sockets in a directory, and renaming of a directory that
     /// stands in place of one.
     Write,
+    /// Reading, writing and configuring of a device.
+    Device,
 }
 
 impl Access {
     const fn rights(self) -> u64 {
         match self {
             Self::Read => READ_FILE,
+            Self::Device => READ_FILE | WRITE_FILE | IOCTL_DEVICE,
             Self::Write => {
                 let renamed = REMOVE_DIR | MAKE_DIR;
                 READ_FILE | READ_DIR | WRITE_FILE | REMOVE_FILE | MAKE_REG | MAKE_SOCK | TRUNCATE | renamed
@@ -91,7 +95,8 @@ fn allow(rules: &impl AsFd, path: &Path, rights: u64) -> Result<(), Errno> {
     };
     // The kernel refuses rights of directories for a file.
     let is_directory = FileType::from_raw_mode(fstat(&parent)?.st_mode) == FileType::Directory;
-    let rights = if is_directory { rights } else { rights & (READ_FILE | WRITE_FILE | TRUNCATE) };
+    let rights =
+        if is_directory { rights } else { rights & (READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEVICE) };
     landlock_allow(rules.as_fd(), parent.as_fd(), rights)
 }
 

@@ -11,6 +11,7 @@
 //! - `worker`: analysis thread: packet rings, tables, detectors, and the snapshot of its counters;
 //! - `control`: control thread: uplink, sockets, reload, supervision of workers and interfaces, accounting;
 //! - `spool`: alerts, numbered, into the sealed log and out to the uplink;
+//! - `serial`: console on a serial line;
 //! - `settings`: file, environment and flags to one typed value;
 //! - `system`: clock, keys, threads, signals, name resolution, pages touched at start;
 //! - `terminal`: messages, tables and errors that people read.
@@ -22,6 +23,7 @@ mod commands;
 mod control;
 mod limits;
 mod packets;
+mod serial;
 mod settings;
 mod spool;
 mod system;

@@ -230,9 +230,9 @@ const INTERNET: &[u32] = &[2, 10];
 /// `PR_SET_NAME` of new threads; `PR_SET_VMA`, with which glibc names its memory.
 const PRCTLS: &[u32] = &[15, 0x5356_4d41];
 /// `SIOCGIFINDEX` of a ring that is opened again; `FIONBIO`, `FIOCLEX` and `FIONREAD` of sockets, the last of glibc's resolver;
-/// `TCGETS` of standard error.
-const IOCTLS: &[u32] = &[0x8933, 0x5421, 0x5451, 0x541b, 0x5401];
-const IOCTLS_MIPS: &[u32] = &[0x8933, 0x667e, 0x6601, 0x467f, 0x540d];
+/// `TCGETS` of standard error; with `TCSETS`, `TCGETS2` and `TCSETS2` also of a serial console that comes back.
+const IOCTLS: &[u32] = &[0x8933, 0x5421, 0x5451, 0x541b, 0x5401, 0x5402, 0x802c_542a, 0x402c_542b];
+const IOCTLS_MIPS: &[u32] = &[0x8933, 0x667e, 0x6601, 0x467f, 0x540d, 0x540e, 0x4030_542a, 0x8030_542b];
 
 /// Calls that are allowed with certain arguments; `ioctl` has other numbers on MIPS.
 pub(super) const fn checked(is_mips: bool) -> [Checked; 7] {

@@ -7,10 +7,11 @@ use sentinel_capture::interfaces::Interface;
 use sentinel_units::Prefix;
 
 use crate::commands::start;
+use crate::commands::status;
 use crate::control::accounting::FilterAccounting;
 use crate::control::canary::KernelCanary;
 use crate::control::command_socket;
-use crate::control::state::{Prepared, Reload, WorkerThreads};
+use crate::control::state::{Prepared, Reload, SerialConsole, WorkerThreads};
 use crate::control::status_socket;
 use crate::control::tasks;
 use crate::control::visibility::Visibility;
@@ -18,6 +19,7 @@ use crate::control::watchdog::Watchdog;
 use crate::control::worker_spawner::WorkerSpawner;
 use crate::control::workers::Workers;
 use crate::limits::MAX_INTERFACES;
+use crate::serial::port::Port;
 use crate::settings::{Loaded, Settings};
 use crate::spool::repair;
 use crate::system::clock::Clock;
@@ -87,6 +89,8 @@ struct Opened {
     visibility: Visibility,
     /// Sockets of the canary frames, or the reason why there are none.
     canary: Result<Canary, String>,
+    /// Serial device, or the reason why it is not open.
+    port: Result<Option<Port>, String>,
     privileges: Privileges,
     manager: Option<ServiceManager>,
 }
@@ -117,6 +121,8 @@ fn open(request: &Request, settings: &Settings) -> Result<Box<Opened>, Failure> 
     if let Err(problem) = &canary {
         log::warn(format_args!("no canary frames: {problem}"));
     }
+    let port =
+        settings.console_device.as_ref().map(|path| Port::open(path, settings.console_speed)).transpose();
     // Reads its own memory through /proc, which a process that gave up its user may not open.
     prefault::program();
     // Everything that takes privileges is open, and there is one thread. What follows is done with those that are left: files
@@ -131,6 +137,7 @@ fn open(request: &Request, settings: &Settings) -> Result<Box<Opened>, Failure> 
         prefixes,
         visibility,
         canary,
+        port,
         privileges,
         manager,
     }))
@@ -171,7 +178,7 @@ fn prepare_directories(settings: &Settings, target: &Target) -> Result<(), Failu
 fn prepare(
     request: Request,
     settings: Settings,
-    set_aside: Vec<String>,
+    mut set_aside: Vec<String>,
 ) -> Result<(Box<Prepared>, WorkerThreads), Failure> {
     let mut opened = open_at_last(&request, &settings)?;
     // The sockets also show whether another sensor uses these directories.
@@ -186,8 +193,13 @@ fn prepare(
     let restarts = Restarts::count(&settings.run_dir, state.spool.previous_end().map(|end| end.cause));
     let (workers, threads, watchdog) = start_workers(&mut opened, &settings)?;
     let reload = Reload { file: request.config, flags: request.flags };
-    let Opened { clock, visibility, canary, privileges, .. } = *opened;
+    let Opened { clock, visibility, canary, port, privileges, .. } = *opened;
     let kernel_canary = KernelCanary::new(canary.map(|canary| canary.sender));
+    if let (Err(problem), Some(device)) = (&port, &settings.console_device) {
+        let problem = format!("console_device: {}: {problem}", device.display());
+        log::warn(format_args!("{problem}"));
+        set_aside.push(problem);
+    }
     let prepared = Prepared {
         clock,
         workers,
@@ -199,6 +211,7 @@ fn prepare(
         reload,
         visibility,
         kernel_canary,
+        console: SerialConsole { port, page: status::page },
         privileges,
         watchdog,
     };

@@ -58,6 +58,11 @@ pub(crate) fn status(run_dir: &Path, show: Show) -> Result<(), Failure> {
     }
 }
 
+/// Writes the page of an answer of the status socket, for a serial line.
+pub(crate) fn page(answer: &str, out: &mut String) -> std::fmt::Result {
+    StatusView::new(answer).map_err(|_| std::fmt::Error)?.text(None, out)
+}
+
 fn ask(run_dir: &Path) -> Result<String, Failure> {
     let path = status_socket::path(run_dir);
     let at = |error: std::io::Error| match error.kind() {

@@ -8,6 +8,8 @@
 //! | intake (`tasks`) | eventfd of the alerts | queues of the workers into the spool |
 //! | `uplink` | socket, new alerts, deadlines | spool to the collector, telemetry |
 //! | `status_socket`, `command_socket` | connections | one answer each |
+//! | `canary` | ten seconds | canary frames through the kernel |
+//! | `console` | serial line, alerts | alerts and the status on the line |
 //! | `supervision` | one second | interfaces that vanish and come back; sign of life for the watchdog |
 //!
 //! `watchdog` is a thread of its own: it finds workers and a control thread that hang.
@@ -18,6 +20,7 @@
 pub(crate) mod accounting;
 pub(crate) mod canary;
 pub(crate) mod command_socket;
+mod console;
 mod json_object;
 pub(crate) mod key_exchange;
 pub(crate) mod notification;

@@ -17,6 +17,8 @@ use crate::control::notification::Notify;
 use crate::control::visibility::Visibility;
 use crate::control::watchdog::Watchdog;
 use crate::control::workers::Workers;
+use crate::serial::console::Console;
+use crate::serial::port::Port;
 use crate::settings::Settings;
 use crate::spool::repair::State;
 use crate::spool::{EvidencePolicy, Spool};
@@ -97,6 +99,16 @@ pub(crate) struct LastReload {
     pub(crate) error: Option<String>,
 }
 
+/// Writes the status page of an answer of the status socket.
+pub(crate) type StatusPage = fn(&str, &mut String) -> std::fmt::Result;
+
+/// Serial console as the start found it.
+pub(crate) struct SerialConsole {
+    /// `Ok(None)` without one.
+    pub(crate) port: Result<Option<Port>, String>,
+    pub(crate) page: StatusPage,
+}
+
 /// Everything that `run` has opened for the control thread.
 pub(crate) struct Prepared {
     pub(crate) clock: Clock,
@@ -111,6 +123,7 @@ pub(crate) struct Prepared {
     pub(crate) reload: Reload,
     pub(crate) visibility: Visibility,
     pub(crate) kernel_canary: KernelCanary,
+    pub(crate) console: SerialConsole,
     pub(crate) privileges: Privileges,
     pub(crate) watchdog: &'static Watchdog,
 }
@@ -121,6 +134,8 @@ pub(crate) struct TaskResources {
     pub(crate) keys: Option<Keyring>,
     pub(crate) listeners: [Option<UnixListener>; 2],
     pub(crate) reload: Reload,
+    /// Serial device, if it could be opened.
+    pub(crate) port: Option<Port>,
 }
 
 /// Queues, threads and flags of the workers, besides their commands.
@@ -142,6 +157,12 @@ pub(crate) struct Shared {
     pub(crate) workers: Workers,
     pub(crate) visibility: Visibility,
     pub(crate) kernel_canary: KernelCanary,
+    /// `None` without the setting `console_device`.
+    pub(crate) console: RefCell<Option<Box<Console>>>,
+    pub(crate) console_problem: RefCell<Option<String>>,
+    /// Wakes the task of the console: lines wait.
+    pub(crate) wake_console: Notify,
+    pub(crate) status_page: StatusPage,
     pub(crate) privileges: Privileges,
     pub(crate) watchdog: &'static Watchdog,
     pub(crate) local_clients: LocalClients,
@@ -184,15 +205,21 @@ impl Shared {
             reload,
             visibility,
             kernel_canary,
+            console,
             privileges,
             watchdog,
         } = *prepared;
+        let has_console = settings.console_device.is_some();
         let shared = Self {
             clock,
             started: clock.started_at(),
             workers,
             visibility,
             kernel_canary,
+            console: RefCell::new(has_console.then(|| Box::new(Console::new()))),
+            console_problem: RefCell::new(console.port.as_ref().err().cloned()),
+            wake_console: Notify::default(),
+            status_page: console.page,
             privileges,
             watchdog,
             local_clients: LocalClients::default(),
@@ -219,7 +246,7 @@ impl Shared {
             drain_until: Cell::new(None),
         };
         shared.apply_evidence();
-        (Rc::new(shared), TaskResources { keys, listeners, reload })
+        (Rc::new(shared), TaskResources { keys, listeners, reload, port: console.port.ok().flatten() })
     }
 
     /// Filter in force: that of `sentinel ctl`, else that of the settings.

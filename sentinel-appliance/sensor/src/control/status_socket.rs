@@ -36,6 +36,12 @@ pub(crate) fn path(run_dir: &Path) -> PathBuf {
     run_dir.join(SOCKET_FILE)
 }
 
+/// Status as one JSON object and a line feed.
+pub(crate) fn answer(shared: &Shared) -> Option<String> {
+    let mut answer = String::new();
+    write(shared, &mut answer).is_ok().then_some(answer)
+}
+
 /// Serves the connections one after the other.
 pub(crate) async fn serve(shared: Rc<Shared>, listener: Async<UnixListener>) {
     loop {
@@ -44,11 +50,8 @@ pub(crate) async fn serve(shared: Rc<Shared>, listener: Async<UnixListener>) {
             Timer::after(WRITE_TIMEOUT).await;
             continue;
         };
-        let mut answer = String::new();
         // Written as a whole before the first byte is sent: the borrows of the shared state end before the await.
-        if write(&shared, &mut answer).is_err() {
-            continue;
-        }
+        let Some(answer) = answer(&shared) else { continue };
         let timeout = async {
             Timer::after(WRITE_TIMEOUT).await;
             shared.local_clients.too_slow.set(shared.local_clients.too_slow.get() + 1);
@@ -89,6 +92,7 @@ fn write(shared: &Shared, out: &mut String) -> std::fmt::Result {
     clients.number("too_slow", shared.local_clients.too_slow.get());
     clients.number("too_many", shared.local_clients.too_many.get());
     clients.end();
+    write_console(shared, settings.console_device.as_deref(), status.object("console"));
     write_alerts(&frames.snapshot, &spool, status.object("alerts"));
     write_link(shared, status.object("uplink"));
     write_log(&spool, status.object("log"));
@@ -130,6 +134,17 @@ fn write_restarts(restarts: &Restarts, mut object: Object<'_>) {
     for (name, count) in CAUSES.iter().zip(restarts.counts) {
         object.number(name, count.into());
     }
+    object.end();
+}
+
+/// Serial console.
+fn write_console(shared: &Shared, device: Option<&Path>, mut object: Object<'_>) {
+    let console = shared.console.borrow();
+    object.optional("device", device.and_then(Path::to_str));
+    let (shown, left_out) = console.as_ref().map_or((0, 0), |console| (console.shown, console.left_out));
+    object.number("alerts_shown", shown.into());
+    object.number("alerts_left_out", left_out.into());
+    object.optional("problem", shared.console_problem.borrow().as_deref());
     object.end();
 }
 

@@ -7,18 +7,19 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use sentinel_alert::Alert;
 use sentinel_units::Uptime;
 use smol::io::AsyncReadExt;
 use smol::{Async, LocalExecutor, Task, Timer, future};
 
 use crate::control::canary;
 use crate::control::command_socket;
+use crate::control::console;
 use crate::control::reload::reload_settings;
 use crate::control::state::{Prepared, Reload, Shared, TaskResources, WorkerThreads};
 use crate::control::status_socket;
 use crate::control::supervision;
 use crate::control::uplink;
-use crate::spool::Spool;
 use crate::system::executor::{block_on, spawn};
 use crate::system::keyring::Keyring;
 use crate::system::prefault;
@@ -69,9 +70,12 @@ async fn main_task(
     resources: TaskResources,
     workers: WorkerThreads,
 ) -> Result<(), Failure> {
-    let TaskResources { keys, listeners, reload } = resources;
+    let TaskResources { keys, listeners, reload, port } = resources;
     let WorkerThreads { alerts, alert_event, stop, threads } = workers;
     let [uplink, intake] = start_tasks(executor, shared, listeners, keys, alerts, alert_event.clone())?;
+    if shared.console.borrow().is_some() {
+        spawn(executor, Box::pin(console::run(Rc::clone(shared), port))).detach();
+    }
     let signals = Signals::catch()?;
     // The tasks run for the first time, and allocate what they need before the sensor is reported as ready.
     future::yield_now().await;
@@ -205,7 +209,7 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<AlertConsumer>, alert_e
             *new = u32::try_from(now - before).unwrap_or(u32::MAX);
         }
         lost_before = lost;
-        if store_alerts(&mut shared.spool.borrow_mut(), &mut alerts, newly_lost, now) {
+        if store_alerts(&shared, &mut alerts, newly_lost, now) {
             shared.wake_uplink.notify();
         }
         if shared.watchdog.fault().is_some() {
@@ -227,13 +231,15 @@ async fn take_alerts(shared: Rc<Shared>, mut alerts: Vec<AlertConsumer>, alert_e
 
 /// Stores all alerts of the queues, and the losses since the last call. Returns true if there is a new record: an alert, or the gap of
 /// earlier losses, which a storage that works again has taken.
-fn store_alerts(spool: &mut Spool, alerts: &mut [AlertConsumer], newly_lost: [u32; 5], now: Uptime) -> bool {
+fn store_alerts(shared: &Shared, alerts: &mut [AlertConsumer], newly_lost: [u32; 5], now: Uptime) -> bool {
+    let spool = &mut *shared.spool.borrow_mut();
     let before = spool.log().next_id();
     // Before new alerts are stored: a storage that works again makes room for them.
     spool.tick(now);
     for alerts in alerts {
         while let Some(alert) = alerts.dequeue().flatten() {
             spool.enqueue(&alert, now);
+            show(shared, &alert, now);
         }
     }
     spool.record_queue_overflow(newly_lost);
@@ -241,6 +247,15 @@ fn store_alerts(spool: &mut Spool, alerts: &mut [AlertConsumer], newly_lost: [u3
     spool.note_delivered(now);
     spool.release_buffers();
     spool.log().next_id() != before
+}
+
+/// Prints an alert on the serial console, if there is one.
+fn show(shared: &Shared, alert: &Alert, now: Uptime) {
+    let settings = shared.settings.borrow();
+    if let Some(console) = shared.console.borrow_mut().as_mut() {
+        console.alert(alert, settings.console_severity, settings.console_line_rate, now);
+        shared.wake_console.notify();
+    }
 }
 
 /// Signals, caught from when this is made.

@@ -203,6 +203,22 @@ main_settings! {
         "system calls that the sensor does not need: on: one ends the program, which says its number; strict: the kernel kills it; fail: it fails; off: all calls, and all paths, are allowed",
         "", default "on", Restart, |value| Field::Choice(value)
     }
+    console_device: Option<PathBuf> = "console_device" {
+        "serial device for alerts and, at Enter, the status, such as /dev/ttyS0; no getty may be on it; empty is none",
+        "", default "", Restart, |value| Field::OptionalPath(value, 255)
+    }
+    console_speed: u32 = "console_speed" {
+        "speed of the serial device",
+        "bits/s", default "115200", Restart, |value| Field::Number(value, 300..=4_000_000)
+    }
+    console_severity: Severity = "console_severity" {
+        "alerts of this severity or above are printed on the serial device",
+        "", default "medium", Live, |value| Field::Choice(value)
+    }
+    console_line_rate: u32 = "console_line_rate" {
+        "alerts printed on the serial device in a second; further ones are counted there",
+        "lines/s", default "5", Live, |value| Field::Number(value, 0..=100)
+    }
     log_level: LogLevel = "log_level" {
         "lowest level of messages that are printed",
         "", default "info", Live, |value| Field::Choice(value)

@@ -246,6 +246,8 @@ fn paths(settings: &Settings, settings_file: Option<&Path>) -> Vec<(PathBuf, Acc
         // Name resolution and the settings of the firewall. Files of root stay closed to the sensor's user.
         ("/etc".into(), Access::Read),
     ];
+    // A device that comes back.
+    paths.extend(settings.console_device.iter().map(|device| (device.clone(), Access::Device)));
     let files = [settings_file.unwrap_or(Path::new(DEFAULT_FILE)), Path::new(RESOLVER)];
     for file in files.into_iter().chain(Lists::files(settings)) {
         // On many systems the resolver's file is a link to one in /tmp or /run; a rule holds for what is below as well.

@@ -9,6 +9,7 @@
 mod canary;
 mod capture;
 mod cleanup;
+mod console;
 mod control;
 mod exactly_once;
 mod interfaces;
