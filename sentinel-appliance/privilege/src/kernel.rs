@@ -110,6 +110,7 @@ const EXIT_CODE: c_int = 3;
 ///
 /// # Errors
 /// The error of the kernel.
+#[expect(clippy::as_conversions, reason = "the only way from a function to the type of the field")]
 pub(crate) fn end_at_stopped_call() -> Result<(), Errno> {
     // SAFETY: all-zero bytes are an action without flags and with an empty mask.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };

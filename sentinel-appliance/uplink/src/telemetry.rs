@@ -74,9 +74,11 @@ counters! {
 }
 
 const LEN: usize = Counter::ALL.len();
+/// Counters of the first version, which are always written.
+const FIRST_LEN: usize = 17;
 
 /// Values of all counters. On the wire a list of varints: a reader that knows more counters than the writer gets
-/// zeros, one that knows fewer skips the others.
+/// zeros, one that knows fewer skips the others. Later counters that are zero at the end of the list are not written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Telemetry {
     values: [u64; LEN],
@@ -112,8 +114,10 @@ impl Telemetry {
 
 impl Serialize for Telemetry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(LEN))?;
-        self.values.iter().try_for_each(|value| list.serialize_element(value))?;
+        let last = self.values.iter().rposition(|value| *value != 0).unwrap_or(0);
+        let length = FIRST_LEN.max(last + 1);
+        let mut list = serializer.serialize_seq(Some(length))?;
+        self.values.iter().take(length).try_for_each(|value| list.serialize_element(value))?;
         list.end()
     }
 }
@@ -157,7 +161,12 @@ mod tests {
         let mut buffer = [0; 256];
         let bytes = postcard::to_slice(&telemetry, &mut buffer).unwrap();
         assert_eq!(postcard::from_bytes(bytes), Ok(telemetry));
-        assert_eq!(bytes[..3], [19, 0xac, 0x02]);
+        assert_eq!(bytes[..3], [17, 0xac, 0x02]);
+
+        telemetry.set(Counter::SettingsSetAside, 3);
+        let bytes = postcard::to_slice(&telemetry, &mut buffer).unwrap();
+        assert_eq!((bytes[0], bytes.last()), (18, Some(&3)), "canaries_missed is zero, and left out");
+        assert_eq!(postcard::from_bytes(bytes), Ok(telemetry));
 
         let mut first_only = Telemetry::new();
         first_only.set(Counter::UptimeMs, 300);

@@ -4,18 +4,14 @@
 //! kernel, or reads nothing of it: the sensor is started again, as after any other fault ([`crate::control::watchdog`]). One that
 //! never heard any would hear none after a restart, and is only shown in the status.
 
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sentinel_capture::send::Sender;
 use smol::Timer;
 
 use crate::control::state::Shared;
-use crate::control::watchdog::{Fault, Watchdog};
-use crate::system::keys;
+use crate::control::watchdog::Fault;
 use crate::terminal::log;
-use crate::worker::canary;
 use crate::worker::pulse::{Phase, Reading};
 
 /// Time between two canary frames.
@@ -28,42 +24,6 @@ const LIMIT: Duration = Duration::from_secs(1);
 const LATEST_LOOK: Duration = Duration::from_secs(2);
 /// Frames missed in a row after which the sensor is started again.
 const MISSED_IN_A_ROW: u8 = 3;
-
-/// Canary frames of the control thread.
-#[derive(Debug)]
-pub(crate) struct KernelCanary {
-    /// `None` if the sockets could not be opened.
-    sender: Option<Sender>,
-    pub(crate) sent: Cell<u32>,
-    /// Reason why none is sent.
-    pub(crate) problem: RefCell<Option<String>>,
-}
-
-impl KernelCanary {
-    /// With the sender of [`canary::Canary`], or the reason why there is none.
-    pub(crate) fn new(sender: Result<Sender, String>) -> Self {
-        let (sender, problem) = match sender {
-            Ok(sender) => (Some(sender), None),
-            Err(problem) => (None, Some(problem)),
-        };
-        Self { sender, sent: Cell::new(0), problem: RefCell::new(problem) }
-    }
-
-    /// Sends a frame that the workers of `watchdog` are to hear. Returns true if it is under way.
-    fn send(&self, watchdog: &Watchdog) -> bool {
-        let (Some(sender), Ok(number)) = (&self.sender, keys::random_u64()) else { return false };
-        // Zero is none.
-        let number = number.max(1);
-        watchdog.pulses.iter().for_each(|pulse| pulse.await_frame(number));
-        let outcome = sender.send(&canary::frame(number)).map_err(|error| format!("loopback: {error}"));
-        if outcome.is_ok() {
-            self.sent.set(self.sent.get().wrapping_add(1));
-        }
-        let is_sent = outcome.is_ok();
-        self.problem.replace(outcome.err());
-        is_sent
-    }
-}
 
 /// What is known of one worker.
 #[derive(Clone, Copy, Debug, Default)]
@@ -106,7 +66,7 @@ pub(crate) async fn run(shared: Rc<Shared>) {
     loop {
         Timer::after(wait).await;
         wait = INTERVAL - LIMIT;
-        if !shared.kernel_canary.send(watchdog) {
+        if !shared.kernel_canary.send(&watchdog.pulses) {
             continue;
         }
         for (worker, pulse) in workers.iter_mut().zip(&watchdog.pulses) {

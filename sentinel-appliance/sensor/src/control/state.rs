@@ -12,7 +12,6 @@ use sentinel_units::{Timestamp, Uptime};
 use sentinel_uplink::{Counter, EndCause, Telemetry};
 use smol::{Timer, future};
 
-use crate::control::canary::KernelCanary;
 use crate::control::notification::Notify;
 use crate::control::visibility::Visibility;
 use crate::control::watchdog::Watchdog;
@@ -32,6 +31,7 @@ use crate::system::restarts::Restarts;
 use crate::system::wake::EventFd;
 use crate::terminal::count::span;
 use crate::terminal::log;
+use crate::worker::canary::KernelCanary;
 use crate::worker::command::AlertConsumer;
 
 /// Clients of the local sockets that were dropped, so that none holds up the others.

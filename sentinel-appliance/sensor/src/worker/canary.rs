@@ -12,13 +12,16 @@
 //! or about an interface without traffic. Frames on the loopback with this type can be sent by whoever may open packet
 //! sockets in this network namespace; without the random number of the one under way they count as nothing.
 
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use sentinel_capture::ring::{Ring, RingConfig};
 use sentinel_capture::send::Sender;
 use sentinel_detect::CANARY_FRAME;
 
+use crate::system::keys;
 use crate::terminal::failure::Failure;
+use crate::worker::pulse::Pulse;
 
 const LOOPBACK: &str = "lo";
 const ETHERTYPE: u16 = 0x88b5;
@@ -58,6 +61,42 @@ impl Canary {
         let rings = (0..workers).map(|_| Ring::open(&config)).collect::<Result<_, _>>();
         let sender = Sender::open(LOOPBACK).map_err(Failure::new)?;
         Ok(Self { sender, rings: rings.map_err(Failure::new)? })
+    }
+}
+
+/// Canary frames of the control thread.
+#[derive(Debug)]
+pub(crate) struct KernelCanary {
+    /// `None` if the sockets could not be opened.
+    sender: Option<Sender>,
+    pub(crate) sent: Cell<u32>,
+    /// Reason why none is sent.
+    pub(crate) problem: RefCell<Option<String>>,
+}
+
+impl KernelCanary {
+    /// With the sender of [`Canary`], or the reason why there is none.
+    pub(crate) fn new(sender: Result<Sender, String>) -> Self {
+        let (sender, problem) = match sender {
+            Ok(sender) => (Some(sender), None),
+            Err(problem) => (None, Some(problem)),
+        };
+        Self { sender, sent: Cell::new(0), problem: RefCell::new(problem) }
+    }
+
+    /// Sends a frame that the workers with `pulses` are to hear. Returns true if it is under way.
+    pub(crate) fn send(&self, pulses: &[Pulse]) -> bool {
+        let (Some(sender), Ok(number)) = (&self.sender, keys::random_u64()) else { return false };
+        // Zero is none.
+        let number = number.max(1);
+        pulses.iter().for_each(|pulse| pulse.await_frame(number));
+        let outcome = sender.send(&frame(number)).map_err(|error| format!("loopback: {error}"));
+        if outcome.is_ok() {
+            self.sent.set(self.sent.get().wrapping_add(1));
+        }
+        let is_sent = outcome.is_ok();
+        self.problem.replace(outcome.err());
+        is_sent
     }
 }
 
