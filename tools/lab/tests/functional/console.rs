@@ -141,7 +141,7 @@ fn a_line_that_nobody_reads_or_that_is_flooded_does_not_reach_the_sensor() -> Re
             match terminal.file.write(&rubbish) {
                 Ok(length) => sent += length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    std::thread::sleep(Duration::from_millis(1))
+                    std::thread::sleep(Duration::from_millis(1));
                 }
                 Err(error) => return Err(error.into()),
             }
