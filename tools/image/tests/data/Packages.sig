@@ -1,0 +1,2 @@
+untrusted comment: signed by key e334872e6c43aba9
+RWTjNIcubEOrqYI5QHIfazV6queec0Mn1ig9mNt/mvUiz/iYK+QzoPFRAa/lcNepoEIf6ckfq87p003pAf8/lZ+x8gPhW8rZeAo=
