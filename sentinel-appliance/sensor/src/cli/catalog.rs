@@ -151,6 +151,13 @@ the first of one run to the first of the other.
         run: dispatch::interfaces,
     },
     Command {
+        name: "rpcd",
+        usage: "list|call METHOD",
+        about: "answers for OpenWrt's rpcd",
+        details: "",
+        run: dispatch::rpcd,
+    },
+    Command {
         name: "selftest",
         usage: "",
         about: "frames with known answers through detectors, filter and cryptography",

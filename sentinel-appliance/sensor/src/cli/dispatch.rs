@@ -17,6 +17,7 @@ use crate::commands::interfaces;
 use crate::commands::log;
 use crate::commands::read::{self, FILE_SEED};
 use crate::commands::replay;
+use crate::commands::rpcd as ubus;
 use crate::commands::run as sensor;
 use crate::commands::selftest;
 use crate::commands::status;
@@ -275,12 +276,7 @@ pub(super) fn config(arguments: &Arguments) -> Result<(), Failure> {
 
 fn config_check(arguments: &Arguments, out: &mut StdoutLock<'_>) -> Result<(), Failure> {
     arguments.at_most("config check", 2)?;
-    let file: Option<PathBuf> = arguments.path_at(1).or_else(|| arguments.path("config"));
-    let loaded = Settings::load(file.as_deref(), environment(), &arguments.assignments()?);
-    let loaded = loaded.and_then(|loaded| match problems_at_start(&loaded) {
-        problems if problems.is_empty() => Ok(loaded),
-        problems => Err(problems),
-    });
+    let loaded = checked(arguments, arguments.path_at(1))?;
     let problems = loaded.as_ref().err().map_or(0, Vec::len);
     if settings::check(&loaded, out).map_err(|error| Failure::output(&error))? {
         if let Ok(loaded) = &loaded {
@@ -290,6 +286,16 @@ fn config_check(arguments: &Arguments, out: &mut StdoutLock<'_>) -> Result<(), F
     }
     let problems = count(u64::try_from(problems).unwrap_or(u64::MAX), "problem");
     Err(Failure::new(format!("{problems} in the settings")))
+}
+
+/// Settings of a file, or else of that of the command line, or their problems.
+fn checked(arguments: &Arguments, file: Option<PathBuf>) -> Result<Result<Loaded, Vec<Problem>>, Failure> {
+    let file = file.or_else(|| arguments.path("config"));
+    let loaded = Settings::load(file.as_deref(), environment(), &arguments.assignments()?);
+    Ok(loaded.and_then(|loaded| match problems_at_start(&loaded) {
+        problems if problems.is_empty() => Ok(loaded),
+        problems => Err(problems),
+    }))
 }
 
 /// Says which files of the sensor are damaged. It is no problem of the settings, and none for the next start.
@@ -339,6 +345,23 @@ fn config_show(arguments: &Arguments, out: &mut StdoutLock<'_>) -> Result<(), Fa
 pub(super) fn interfaces(arguments: &Arguments) -> Result<(), Failure> {
     arguments.at_most("interfaces", 0)?;
     interfaces::list(arguments.has("json"))
+}
+
+pub(super) fn rpcd(arguments: &Arguments) -> Result<(), Failure> {
+    let settings = || arguments.load_readable();
+    let answer = match [0, 1, 2].map(|index| arguments.word(index)) {
+        [Some("list"), None, None] => ubus::METHODS.to_owned(),
+        [Some("call"), Some("status"), None] => ubus::status(settings()),
+        [Some("call"), Some("alerts"), None] => ubus::alerts(settings()),
+        [Some("call"), Some("check"), None] => ubus::check(&checked(arguments, None)?),
+        [Some("call"), Some("interfaces"), None] => ubus::interfaces(),
+        _ => {
+            return Err(Failure::usage(
+                "rpcd: want list, or call status, alerts, check or interfaces".into(),
+            ));
+        }
+    };
+    ubus::print(&answer)
 }
 
 pub(super) fn selftest(arguments: &Arguments) -> Result<(), Failure> {

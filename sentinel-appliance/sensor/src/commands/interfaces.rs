@@ -10,13 +10,12 @@ use crate::terminal::output::Output;
 
 /// Lists the interfaces as a table or as one JSON array.
 pub(crate) fn list(as_json: bool) -> Result<(), Failure> {
-    let all = interfaces::list().map_err(|error| Failure::new(format!("listing interfaces: {error}")))?;
-    // The kernel lists them only with CAP_NET_ADMIN.
-    let tables = interfaces::flow_tables().ok();
     let mut output = Output::new();
     if as_json {
-        output.line(|line| write_json(&all, tables.as_deref(), line))?;
+        let text = json_array()?;
+        output.line(|line| line.write_str(&text))?;
     } else {
+        let (all, tables) = found()?;
         output
             .line(|line| write!(line, "{:15} {:17}  {:8} {:10} addresses", "name", "mac", "state", "kind"))?;
         for interface in &all {
@@ -24,6 +23,19 @@ pub(crate) fn list(as_json: bool) -> Result<(), Failure> {
         }
     }
     output.flush()
+}
+
+/// The interfaces as one JSON array.
+pub(crate) fn json_array() -> Result<String, Failure> {
+    let ((all, tables), mut text) = (found()?, String::new());
+    write_json(&all, tables.as_deref(), &mut text).map_err(Failure::new)?;
+    Ok(text)
+}
+
+/// Interfaces, and flow tables if the kernel lists them, which takes CAP_NET_ADMIN.
+fn found() -> Result<(Vec<Interface>, Option<Vec<FlowTable>>), Failure> {
+    let all = interfaces::list().map_err(|error| Failure::new(format!("listing interfaces: {error}")))?;
+    Ok((all, interfaces::flow_tables().ok()))
 }
 
 fn write_row(interface: &Interface, tables: &[FlowTable], line: &mut String) -> std::fmt::Result {

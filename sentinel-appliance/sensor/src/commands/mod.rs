@@ -11,6 +11,7 @@ mod link_types;
 pub(crate) mod log;
 pub(crate) mod read;
 pub(crate) mod replay;
+pub(crate) mod rpcd;
 pub(crate) mod run;
 pub(crate) mod selftest;
 mod start;

@@ -63,7 +63,8 @@ pub(crate) fn page(answer: &str, out: &mut String) -> std::fmt::Result {
     StatusView::new(answer).map_err(|_| std::fmt::Error)?.text(None, out)
 }
 
-fn ask(run_dir: &Path) -> Result<String, Failure> {
+/// Answer of the running sensor: one JSON object.
+pub(crate) fn ask(run_dir: &Path) -> Result<String, Failure> {
     let path = status_socket::path(run_dir);
     let at = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => Failure::new(format!(

@@ -17,6 +17,7 @@ mod live;
 mod page;
 mod reload;
 mod replay;
+mod rpcd;
 mod settings;
 mod status;
 mod stop;

@@ -12,7 +12,7 @@ use sentinel_ringlog::{Head, SegmentState};
 use sentinel_uplink::PublicKey;
 
 use crate::settings::Settings;
-use crate::spool::Log;
+use crate::spool::{Log, Record};
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
 
@@ -63,12 +63,46 @@ pub(crate) fn log(
             verify(&mut opened.log, head, output)?;
             return opened.missing_key();
         }
-        Action::Show => records::records(&mut opened.log, count, &mut output, records::show)?,
-        Action::Export => records::records(&mut opened.log, count, &mut output, records::export)?,
+        Action::Show | Action::Export => {
+            let print = if action == Action::Show { records::show } else { records::export };
+            records::records(&mut opened.log, count, &mut |id, record| {
+                output.line(|line| print(id, record, line))
+            })?;
+        }
     }
     output.flush()?;
     opened.report_unreadable();
     opened.damage()
+}
+
+/// The newest records as JSON objects, alerts apart from all others, each kind newest first: `most` alerts, at most as many other
+/// records, `room` bytes in all. Four times as many records are read, because others stand between alerts.
+pub(crate) fn newest(settings: &Settings, most: usize, mut room: usize) -> Result<[String; 2], Failure> {
+    let mut opened = open(&Source::default(), settings)?;
+    let mut found: Vec<(bool, String)> = Vec::new();
+    let count = u64::try_from(most).unwrap_or(u64::MAX).saturating_mul(4);
+    records::records(&mut opened.log, Some(count), &mut |id, record| {
+        let is_alert =
+            matches!(record, Record::Alert { .. } | Record::Relocated { .. } | Record::LogOnly { .. });
+        let mut line = String::new();
+        records::export(id, record, &mut line).map_err(Failure::new)?;
+        found.push((is_alert, line));
+        Ok(())
+    })?;
+    let (mut lists, mut taken) = ([String::new(), String::new()], [0_usize; 2]);
+    let [alerts, others] = &mut lists;
+    let [alert_count, other_count] = &mut taken;
+    for (is_alert, line) in found.iter().rev() {
+        let (list, taken) =
+            if *is_alert { (&mut *alerts, &mut *alert_count) } else { (&mut *others, &mut *other_count) };
+        if *taken < most && line.len() < room {
+            list.push_str(if *taken == 0 { "" } else { "," });
+            list.push_str(line);
+            *taken += 1;
+            room -= line.len() + 1;
+        }
+    }
+    Ok(lists)
 }
 
 fn list(log: &mut Log, output: &mut Output) -> Result<(), Failure> {

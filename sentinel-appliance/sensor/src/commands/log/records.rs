@@ -9,16 +9,12 @@ use sentinel_units::Timestamp;
 use crate::spool::{self, Log, Record};
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
-use crate::terminal::output::Output;
 
-type Print = fn(RecordId, &Record<'_>, &mut String) -> std::fmt::Result;
-
-/// Prints the records, all or the newest `count`.
+/// Hands out the records, all or the newest `count`.
 pub(super) fn records(
     log: &mut Log,
     count: Option<u64>,
-    output: &mut Output,
-    print: Print,
+    take: &mut dyn FnMut(RecordId, &Record<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let (oldest, next) = (log.oldest(), log.next_id());
     let from = match count {
@@ -34,7 +30,7 @@ pub(super) fn records(
         };
         let bytes = buffer.get(..length).unwrap_or_default();
         match spool::read_record(bytes) {
-            Some(record) => output.line(|line| print(id, &record, line))?,
+            Some(record) => take(id, &record)?,
             None => log::warn(format_args!("record {} was written by a later version; skipped", id.0)),
         }
     }
