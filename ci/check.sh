@@ -6,7 +6,7 @@
 #   fmt     the formatting is rustfmt's
 #   lint    clippy without a warning, scripts that parse, no forbidden content in tracked files
 #   layers  dependencies between crates and modules, and the packages of the device program
-#   units   the OpenWrt init script and the exposure of the systemd unit, where shellcheck and systemd-analyze are installed
+#   units   the scripts of packages and the exposure of the systemd unit, where shellcheck and systemd-analyze are installed
 #   advisories  known vulnerabilities of the locked packages (ci/advisories.toml); licences and sources (deny.toml), if
 #           cargo-deny is installed
 #   docs    the reference builds without a warning
@@ -88,7 +88,8 @@ part_units() {
     while IFS= read -r script; do
         sh -n "$script" || failed=1
         ! command -v shellcheck >/dev/null || shellcheck "$script" || failed=1
-    done < <(git ls-files 'rootfs/etc/init.d/*')
+    done < <(git ls-files rootfs/etc/init.d rootfs/etc/uci-defaults rootfs/etc/hotplug.d rootfs/usr/libexec \
+        tools/lab/tests/openwrt/uci tools/lab/tests/openwrt/rc.common tools/image/src/debian)
     if command -v systemd-analyze >/dev/null; then
         while IFS= read -r script; do
             systemd-analyze security --offline=true --no-pager --threshold="$max_exposure" "$script" |

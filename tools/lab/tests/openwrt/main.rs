@@ -5,6 +5,8 @@
 
 #![cfg(test)]
 
+mod settings;
+
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -17,7 +19,7 @@ use tempfile::TempDir;
 
 const NAME: &str = "sentinel-appliance";
 /// Programs that the script uses; busybox has all of them, as on OpenWrt.
-const APPLETS: [&str; 8] = ["sh", "chmod", "cat", "grep", "sed", "kill", "mkdir", "ls"];
+const APPLETS: [&str; 10] = ["sh", "chmod", "cat", "grep", "sed", "kill", "mkdir", "ls", "head", "mv"];
 
 /// Root directory of a device.
 struct Device(TempDir);
@@ -32,9 +34,16 @@ impl Device {
         device.program(Path::new("/bin/busybox"), "bin/busybox")?;
         APPLETS.iter().try_for_each(|name| symlink("busybox", device.path(&format!("bin/{name}"))))?;
         device.program(&Binaries::locate()?.sensor, "usr/sbin/sentinel")?;
-        for (folder, mode) in [("etc/init.d", 0o755), ("etc/config", 0o600)] {
-            device.copy(&files.join(folder).join(NAME), &format!("{folder}/{NAME}"), mode)?;
+        for (path, mode) in [
+            ("etc/init.d/sentinel-appliance", 0o755),
+            ("etc/config/sentinel-appliance", 0o600),
+            ("etc/uci-defaults/90_sentinel-appliance", 0o644),
+            ("etc/hotplug.d/iface/90-sentinel-appliance", 0o644),
+            ("usr/libexec/rpcd/sentinel", 0o755),
+        ] {
+            device.copy(&files.join(path), path, mode)?;
         }
+        device.copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openwrt/uci"), "bin/uci", 0o755)?;
         device.copy(
             &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openwrt/rc.common"),
             "etc/rc.common",
@@ -74,15 +83,15 @@ impl Device {
     /// Runs `/etc/init.d/sentinel-appliance ACTION`, by its first line, and returns what procd was told since.
     fn service(&self, action: &str) -> Result<Vec<String>> {
         let _none_yet = fs::remove_file(self.path("record"));
-        let script = format!("/etc/init.d/{NAME}");
-        let mut command = Command::new("chroot");
-        command
-            .arg(self.0.path())
-            .args([&script, action])
-            .env_clear()
-            .env("PATH", "/bin:/usr/sbin:/usr/bin:/sbin");
-        run(&mut command)?;
+        run(&mut self.command(&[&format!("/etc/init.d/{NAME}"), action]))?;
         Ok(self.read("record").lines().map(str::to_owned).collect())
+    }
+
+    /// A command on the device, without the environment of this machine.
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("chroot");
+        command.arg(self.0.path()).args(words).env_clear().env("PATH", "/bin:/usr/sbin:/usr/bin:/sbin");
+        command
     }
 
     fn read(&self, name: &str) -> String {
@@ -109,6 +118,7 @@ fn start_tells_procd_one_instance_that_is_restarted_without_end() -> Result<()> 
         ensure!(told.iter().filter(|line| line.starts_with("open_instance")).count() == 1, "{told:?}");
         for line in [
             "param|command|/usr/sbin/sentinel|run",
+            "param|file|/usr/sbin/sentinel",
             // Threshold 3,600 s, no wait between two starts, 0: any number of them.
             "param|respawn|3600|0|0",
             "param|stdout|1",
