@@ -608,7 +608,9 @@ fn rpcd_answers_without_a_sensor_too() {
     let status = ask(&["rpcd", "call", "status"], "{}");
     assert_eq!(status["running"], false);
     assert!(status["error"].as_str().unwrap().contains("no sensor is running here"), "{status}");
-    for arguments in ["", "{}", "{\"limit\":0}", "{\"limit\":-1}", "{\"limit\":\"x\"}", "[[[[", &"[".repeat(100_000)] {
+    for arguments in
+        ["", "{}", "{\"limit\":0}", "{\"limit\":-1}", "{\"limit\":\"x\"}", "[[[[", &"[".repeat(100_000)]
+    {
         let alerts = ask(&["rpcd", "call", "alerts"], arguments);
         assert_eq!(alerts["alerts"], serde_json::json!([]), "{alerts}");
         assert!(alerts["error"].as_str().unwrap().contains(directory.path().to_str().unwrap()), "{alerts}");

@@ -32,7 +32,7 @@ pub(crate) fn json_array() -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Interfaces, and flow tables if the kernel lists them, which takes CAP_NET_ADMIN.
+/// Interfaces, and flow tables if the kernel lists them, which takes `CAP_NET_ADMIN`.
 fn found() -> Result<(Vec<Interface>, Option<Vec<FlowTable>>), Failure> {
     let all = interfaces::list().map_err(|error| Failure::new(format!("listing interfaces: {error}")))?;
     Ok((all, interfaces::flow_tables().ok()))

@@ -1,4 +1,4 @@
-//! `sentinel rpcd` beside a running sensor: what the page of LuCI shows. `LUCI_BLESS=1` keeps the answers for the test of that page
+//! `sentinel rpcd` beside a running sensor: what the page of the router shows. `LUCI_BLESS=1` keeps the answers for the test of that page
 //! (`tools/image/tests/data/luci`).
 
 use std::fs;
