@@ -73,6 +73,8 @@ enum Command {
         /// Package or index
         path: PathBuf,
     },
+    /// Print the module with all settings for the web interface
+    Registry,
     /// List the architectures and the program for each
     Architectures,
 }
@@ -139,6 +141,11 @@ fn run(arguments: &Arguments) -> Result<()> {
             }
         }
         Command::Show { path } => print!("{}", shown(path)?),
+        Command::Registry => {
+            let path = repository.join(recipe::REFERENCE);
+            let reference = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            print!("{}", recipe::registry(&reference)?);
+        }
         Command::Architectures => print!("{}", Boards::read(repository)?.text()),
     }
     Ok(())

@@ -39,7 +39,7 @@ pub fn deb(source: &Source, architecture: &str, program: &[u8], help: &str) -> R
         source: NAME.into(),
         url: source.url.clone(),
         maintainer: source.maintainer.clone(),
-        depends: vec!["init-system-helpers".into(), "systemd | systemd-standalone-sysusers".into()],
+        depends: vec!["init-system-helpers (>= 1.52)".into(), "systemd | systemd-standalone-sysusers".into()],
         user: None,
         conffiles: vec![format!("/etc/config/{NAME}")],
         files: files(source, program, help)?,
@@ -64,6 +64,8 @@ fn files(source: &Source, program: &[u8], help: &str) -> Result<Files> {
     let packaged = gzip::compress(changelog(source)?.as_bytes())?;
     files.file(&format!("{documents}/changelog.Debian.gz"), 0o644, packaged)?;
     files.file(&format!("{documents}/copyright"), 0o644, copyright(source)?)?;
+    let overrides = format!("usr/share/lintian/overrides/{NAME}");
+    files.file(&overrides, 0o644, "# Not a package of Debian's archive.\ninitial-upload-closes-no-bugs\n")?;
     let page = gzip::compress(manual_page(help, source)?.as_bytes())?;
     files.file("usr/share/man/man8/sentinel.8.gz", 0o644, page)?;
     Ok(files)
@@ -97,6 +99,8 @@ fn copyright(source: &Source) -> Result<String> {
     let holder =
         mit.lines().find(|line| line.starts_with("Copyright")).context("LICENSE-MIT without a holder")?;
     let holder = holder.trim_start_matches("Copyright").trim_start_matches(" (c)").trim();
+    let year = Timestamp::from_parts(source.time, 0).rfc3339().to_string();
+    let year = year.get(..4).unwrap_or_default();
     let indented: String = mit
         .lines()
         .map(|line| if line.trim().is_empty() { " .\n".to_owned() } else { format!(" {line}\n") })
@@ -104,7 +108,7 @@ fn copyright(source: &Source) -> Result<String> {
     let (mit_name, apache_name) = LICENSE.split_once(" OR ").context("two licences")?;
     Ok(format!(
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: {NAME}\n\n\
-         Files: *\nCopyright: {holder}\nLicense: {mit_name} or {apache_name}\n\n\
+         Files: *\nCopyright: {year} {holder}\nLicense: {mit_name} or {apache_name}\n\n\
          License: {mit_name}\n{indented}\n\
          License: {apache_name}\n On Debian systems the text is in /usr/share/common-licenses/Apache-2.0.\n"
     ))

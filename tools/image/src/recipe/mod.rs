@@ -2,6 +2,7 @@
 
 mod debian;
 mod openwrt;
+mod settings;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,10 @@ use crate::package::Version;
 
 pub use debian::{deb, manual_page};
 pub use openwrt::{appliance, luci};
+pub use settings::registry;
+
+/// Reference of the settings in the checkout.
+pub const REFERENCE: &str = "sentinel-appliance/sensor/SETTINGS.md";
 
 /// Name of the package with the program.
 pub const NAME: &str = "sentinel-appliance";
