@@ -126,6 +126,8 @@ part_docs() {
 
 part_test() {
     needs base || return
+    # Tests that use them say what they skip without them.
+    [[ ${CI:-} != true ]] || ci/install.sh packages || echo "some tests of packages and of the router's page are skipped"
     if cargo nextest --version >/dev/null 2>&1; then
         cargo nextest run --workspace --exclude sentinel-lab --locked --no-fail-fast || return
     else

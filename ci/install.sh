@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs the packages that the checks need beside Rust, on Debian 12 and its derivatives.
 #
-#   ci/install.sh base|cross|machine|all            install what is missing (root, or sudo without a password)
-#   ci/install.sh --check base|cross|machine|all    install nothing; list what is missing and the command that installs it
+#   ci/install.sh base|cross|machine|packages|all   install what is missing (root, or sudo without a password)
+#   ci/install.sh --check base|cross|machine|packages|all    install nothing; list what is missing and the command that installs it
 #   ci/install.sh --folder machine                  print the folder of the kernel for machines
 #
 # base:  a C compiler and OpenSSL for the encrypted store, and the tools of the tests (tcpdump, valgrind, ip, ethtool)
 # cross: Rust with the source of its standard library, zig as C compiler and linker, and qemu-user to run the programs
 # machine: qemu, busybox, and a kernel that is unpacked below the cache and not installed; not in `all`
+# packages: what tests of packages and of the router's page use where it is installed; not in `all`
 #
 # It can be called again: packages that are present are not touched. Python packages go into a virtual environment below
 # ${SENTINEL_CACHE:-~/.cache/sentinel}, never into the system.
@@ -19,6 +20,7 @@ base_packages=(build-essential busybox-static ca-certificates ethtool iproute2 l
 # scripts use the tool chain of rustup, which `ci/check.sh` therefore puts first in PATH.
 cross_packages=(binutils-mipsel-linux-gnu cargo-web file lld-22 python3-venv qemu-user-static rust-web-src rustc-web)
 machine_packages=(busybox-static e2fsprogs iproute2 qemu-system-x86)
+package_packages=(busybox-static chromium dpkg lintian man-db signify-openbsd)
 # ext4 is built in, the virtio drivers are modules.
 kernel_package=linux-image-cloud-amd64
 # zig 0.17 fails to link MIPS.
@@ -29,7 +31,7 @@ venv=$cache/venv
 kernel=$cache/machine
 
 usage() {
-    sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -115,6 +117,7 @@ case $1 in
     base) wanted=("${base_packages[@]}") ;;
     cross) wanted=("${cross_packages[@]}") want_python=yes ;;
     machine) wanted=("${machine_packages[@]}") want_kernel=yes ;;
+    packages) wanted=("${package_packages[@]}") ;;
     all) wanted=("${base_packages[@]}" "${cross_packages[@]}") want_python=yes ;;
     *) usage ;;
 esac
