@@ -184,7 +184,7 @@ fn wrong_usage_names_the_fault_and_the_help() {
         (&["selftest", "x"], "selftest: unexpected 'x'"),
         (&["rpcd"], "rpcd: want list, or call status, alerts, check or interfaces"),
         (&["rpcd", "call", "reboot"], "rpcd: want list, or call"),
-        (&["rpcd", "call", "status", "x"], "rpcd: want list, or call"),
+        (&["rpcd", "call", "status", "x"], "rpcd: unexpected 'x'"),
         (&["log", "burn"], "log: want list, show, verify, export or evidence-keygen"),
         (&["log", "evidence-keygen"], "log evidence-keygen: want the FILE for the private key"),
         (&["log", "verify", "--head", "1:2"], "a head is NUMBER:EPOCH:CHAIN"),

@@ -348,20 +348,15 @@ pub(super) fn interfaces(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 pub(super) fn rpcd(arguments: &Arguments) -> Result<(), Failure> {
-    let settings = || arguments.load_readable();
-    let answer = match [0, 1, 2].map(|index| arguments.word(index)) {
-        [Some("list"), None, None] => ubus::METHODS.to_owned(),
-        [Some("call"), Some("status"), None] => ubus::status(settings()),
-        [Some("call"), Some("alerts"), None] => ubus::alerts(settings()),
-        [Some("call"), Some("check"), None] => ubus::check(&checked(arguments, None)?),
-        [Some("call"), Some("interfaces"), None] => ubus::interfaces(),
-        _ => {
-            return Err(Failure::usage(
-                "rpcd: want list, or call status, alerts, check or interfaces".into(),
-            ));
-        }
-    };
-    ubus::print(&answer)
+    arguments.at_most("rpcd", 2)?;
+    match (arguments.word(0), arguments.word(1)) {
+        (Some("list"), None) => ubus::list(),
+        (Some("call"), Some("status")) => ubus::status(arguments.load_readable()),
+        (Some("call"), Some("alerts")) => ubus::alerts(arguments.load_readable()),
+        (Some("call"), Some("check")) => ubus::check(&checked(arguments, None)?),
+        (Some("call"), Some("interfaces")) => ubus::interfaces(),
+        _ => Err(Failure::usage("rpcd: want list, or call status, alerts, check or interfaces".into())),
+    }
 }
 
 pub(super) fn selftest(arguments: &Arguments) -> Result<(), Failure> {

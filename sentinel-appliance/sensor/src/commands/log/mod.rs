@@ -75,13 +75,12 @@ pub(crate) fn log(
     opened.damage()
 }
 
-/// The newest records as JSON objects, alerts apart from all others, each kind newest first: `most` alerts, at most as many other
-/// records, `room` bytes in all. Four times as many records are read, because others stand between alerts.
-pub(crate) fn newest(settings: &Settings, most: usize, mut room: usize) -> Result<[String; 2], Failure> {
+/// The newest records as JSON: `most` alerts, then, behind `],"records":[`, at most as many other records, each kind newest first and
+/// `room` bytes in all. Four times as many records are read, because others stand between alerts.
+pub(crate) fn newest(settings: &Settings, most: u64, mut room: usize) -> Result<String, Failure> {
     let mut opened = open(&Source::default(), settings)?;
     let mut found: Vec<(bool, String)> = Vec::new();
-    let count = u64::try_from(most).unwrap_or(u64::MAX).saturating_mul(4);
-    records::records(&mut opened.log, Some(count), &mut |id, record| {
+    records::records(&mut opened.log, Some(most * 4), &mut |id, record| {
         let is_alert =
             matches!(record, Record::Alert { .. } | Record::Relocated { .. } | Record::LogOnly { .. });
         let mut line = String::new();
@@ -89,20 +88,22 @@ pub(crate) fn newest(settings: &Settings, most: usize, mut room: usize) -> Resul
         found.push((is_alert, line));
         Ok(())
     })?;
-    let (mut lists, mut taken) = ([String::new(), String::new()], [0_usize; 2]);
-    let [alerts, others] = &mut lists;
-    let [alert_count, other_count] = &mut taken;
-    for (is_alert, line) in found.iter().rev() {
-        let (list, taken) =
-            if *is_alert { (&mut *alerts, &mut *alert_count) } else { (&mut *others, &mut *other_count) };
-        if *taken < most && line.len() < room {
-            list.push_str(if *taken == 0 { "" } else { "," });
-            list.push_str(line);
-            *taken += 1;
+    let mut text = String::new();
+    for wanted in [true, false] {
+        text.push_str(if wanted { "" } else { "],\"records\":[" });
+        let (mut separator, mut left) = ("", most);
+        for (_, line) in found.iter().rev().filter(|(is_alert, _)| *is_alert == wanted) {
+            if left == 0 || line.len() >= room {
+                break;
+            }
+            text.push_str(separator);
+            text.push_str(line);
+            separator = ",";
+            left -= 1;
             room -= line.len() + 1;
         }
     }
-    Ok(lists)
+    Ok(text)
 }
 
 fn list(log: &mut Log, output: &mut Output) -> Result<(), Failure> {
