@@ -11,13 +11,14 @@ pub(super) enum ByteOrder {
 
 impl ByteOrder {
     /// Four 32-bit fields.
-    #[inline]
-    pub(super) fn words(self, bytes: &[u8; 16]) -> [u32; 4] {
+    #[inline(always)] // for every frame, also into a program that is compiled for size: four loads, no loop
+    pub(super) const fn words(self, bytes: &[u8; 16]) -> [u32; 4] {
         let [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3] = *bytes;
-        let words = [[a0, a1, a2, a3], [b0, b1, b2, b3], [c0, c1, c2, c3], [d0, d1, d2, d3]];
+        let (a, b) = (u32::from_le_bytes([a0, a1, a2, a3]), u32::from_le_bytes([b0, b1, b2, b3]));
+        let (c, d) = (u32::from_le_bytes([c0, c1, c2, c3]), u32::from_le_bytes([d0, d1, d2, d3]));
         match self {
-            Self::Big => words.map(u32::from_be_bytes),
-            Self::Little => words.map(u32::from_le_bytes),
+            Self::Big => [a.swap_bytes(), b.swap_bytes(), c.swap_bytes(), d.swap_bytes()],
+            Self::Little => [a, b, c, d],
         }
     }
 

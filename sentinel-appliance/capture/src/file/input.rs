@@ -112,6 +112,20 @@ impl<'r> Input<'r> {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// All bytes in memory behind the first `count`; `None` if there are fewer.
+    #[inline]
+    pub(super) fn window_behind(&self, count: u32) -> Option<&[u8]> {
+        self.buffer.get(self.start + to_usize(count)..self.end)
+    }
+
+    /// Advances over `count` bytes, for which [`Input::window_behind`] was not `None`, to the start of a record.
+    #[inline]
+    pub(super) fn begin_record_behind(&mut self, count: u32) {
+        self.start += to_usize(count);
+        self.offset = self.offset.wrapping_add(u64::from(count));
+        self.record = self.offset;
+    }
+
     /// Advances over `count` bytes that [`Input::peek`] returned.
     #[inline]
     pub(super) fn consume(&mut self, count: u32) {

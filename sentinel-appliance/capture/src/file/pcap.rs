@@ -24,9 +24,12 @@ const RECORD_HEADER_LEN: u32 = 16;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     order: ByteOrder,
-    nanoseconds: bool,
+    /// Nanoseconds of the unit of the second field of a record.
+    fraction_nanos: u32,
     record_header_len: u32,
     lengths: Lengths,
+    /// Records have the layout that all present writers use.
+    is_common: bool,
     link: LinkType,
     /// Length of the record whose frame was returned last. It is consumed by the next call, because the frame
     /// borrows it.
@@ -70,9 +73,10 @@ impl Header {
         input.consume(HEADER_LEN);
         Ok(Self {
             order,
-            nanoseconds: magic == NANOSECONDS,
+            fraction_nanos: if magic == NANOSECONDS { 1 } else { 1_000 },
             record_header_len: if magic == MODIFIED { 24 } else { RECORD_HEADER_LEN },
             lengths,
+            is_common: magic != MODIFIED && matches!(lengths, Lengths::CapturedFirst),
             link: link_type(link),
             returned: 0,
         })
@@ -82,24 +86,12 @@ impl Header {
         self.link
     }
 
-    #[inline(always)] // on the path of every frame
-    pub(super) fn next(&mut self, input: &mut Input<'_>) -> Result<Option<Record>, FileErrorReason> {
-        input.consume(self.returned);
-        self.returned = 0;
-        input.begin_record();
-        match self.in_memory(input.window()) {
-            Some(record) => Ok(Some(record)),
-            None => self.next_cold(input),
-        }
-    }
-
-    /// Fast path: the next record if it has the common layout and is completely in memory. `None` in all
-    /// other cases, errors and the end of the file included.
-    #[inline(always)] // as `next`
-    fn in_memory(&mut self, window: &[u8]) -> Option<Record> {
-        let is_common =
-            matches!((self.lengths, self.record_header_len), (Lengths::CapturedFirst, RECORD_HEADER_LEN));
-        let header = window.first_chunk::<16>().filter(|_| is_common)?;
+    /// The next record if it has the common layout and is completely in memory. `None` in all other cases, errors and the end of the
+    /// file included: then nothing has changed, and [`Self::next`] finds out.
+    #[inline(always)] // into the loop over a file, where the fields stay in registers
+    pub(super) fn next_in_memory(&mut self, input: &mut Input<'_>) -> Option<Record> {
+        let window = input.window_behind(self.returned)?;
+        let header = window.first_chunk::<16>().filter(|_| self.is_common)?;
         let [seconds, fraction, captured, wire_len] = self.order.words(header);
         // Bounded before the sum, which thus cannot overflow.
         if captured > MAX_FRAME {
@@ -109,13 +101,25 @@ impl Header {
         if window.len() < to_usize(record_len) {
             return None;
         }
+        input.begin_record_behind(self.returned);
         Some(self.record(seconds, fraction, wire_len, record_len))
     }
 
-    #[inline(always)] // as `next`
+    /// The next record.
+    pub(super) fn next(&mut self, input: &mut Input<'_>) -> Result<Option<Record>, FileErrorReason> {
+        if let Some(record) = self.next_in_memory(input) {
+            return Ok(Some(record));
+        }
+        input.consume(self.returned);
+        self.returned = 0;
+        input.begin_record();
+        self.next_cold(input)
+    }
+
+    #[inline(always)] // as `next_in_memory`
     fn record(&mut self, seconds: u32, fraction: u32, wire_len: u32, record_len: u32) -> Record {
         // No overflow: 2^32 s are 4.3e18 ns, and a fraction adds at most 4.3e12.
-        let nanos = u64::from(fraction) * if self.nanoseconds { 1 } else { 1_000 };
+        let nanos = u64::from(fraction) * u64::from(self.fraction_nanos);
         self.returned = record_len;
         Record {
             at: Timestamp::from_nanos(u64::from(seconds) * 1_000_000_000 + nanos),

@@ -7,6 +7,7 @@ use sentinel_units::LinkType;
 
 use super::error::{FileError, FileErrorReason};
 use super::input::Input;
+use super::record::Record;
 use super::{pcap, pcapng};
 use crate::Frame;
 
@@ -81,23 +82,22 @@ impl<'r> Reader<'r> {
                 Ok(None)
             }
             Ok(Some(record)) => {
-                // The format has brought the complete record into memory, so the range lies in the window.
-                let bytes = self.input.window().get(record.bytes).unwrap_or_default();
-                Ok(Some(Frame {
-                    at: record.at,
-                    wire_len: record.wire_len,
-                    link: record.link,
-                    vlan: None,
-                    vlan_type: Frame::CUSTOMER_TAG,
-                    interface: record.interface,
-                    bytes,
-                }))
+                Ok(Some(frame(&self.input, record)))
             }
             Err(reason) => {
                 self.is_over = true;
                 Err(FileError { offset: self.input.record_offset(), reason })
             }
         }
+    }
+
+    /// The next frame, if it is in memory already and of the most common format; otherwise `None`, which says nothing:
+    /// [`Self::next`] must follow.
+    #[inline(always)] // into the loop over a file: a call passes the fields of the frame through memory
+    pub fn next_in_memory(&mut self) -> Option<Frame<'_>> {
+        let Format::Pcap(header) = &mut self.format else { return None };
+        let record = header.next_in_memory(&mut self.input)?;
+        Some(frame(&self.input, record))
     }
 
     /// Offset in the file of the record of the last frame returned, or of the end of reading.
@@ -124,6 +124,15 @@ impl<'r> Reader<'r> {
         };
         one.into_iter().chain(several.into_iter().flatten())
     }
+}
+
+/// The frame of a record that is in memory.
+#[inline(always)] // for every frame
+fn frame<'i>(input: &'i Input<'_>, record: Record) -> Frame<'i> {
+    let Record { at, wire_len, link, interface, bytes } = record;
+    // The format has brought the complete record into memory, so the range lies in the window.
+    let bytes = input.window().get(bytes).unwrap_or_default();
+    Frame { at, wire_len, link, vlan: None, vlan_type: Frame::CUSTOMER_TAG, interface, bytes }
 }
 
 /// Detects the format by the first bytes.

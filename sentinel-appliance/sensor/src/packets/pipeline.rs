@@ -136,20 +136,25 @@ impl PacketPipeline {
         let mut bulk = BulkRead::default();
         self.analyse(|analyser, raise| {
             while bulk.frames < most {
-                match reader.next() {
-                    Ok(Some(frame)) => {
-                        bulk.frames += 1;
-                        if frame.link != LinkType::ETHERNET && !frame.link.is_supported() {
-                            bulk.unsupported = Some(frame.link);
+                let frame = match reader.next_in_memory() {
+                    Some(frame) => frame,
+                    None => match reader.next() {
+                        Ok(Some(frame)) => frame,
+                        Ok(None) => {
+                            bulk.is_over = true;
+                            return;
                         }
-                        analyser.frame(&frame, raise);
-                    }
-                    Ok(None) => bulk.is_over = true,
-                    Err(error) => bulk.error = Some(error),
+                        Err(error) => {
+                            bulk.error = Some(error);
+                            return;
+                        }
+                    },
+                };
+                bulk.frames += 1;
+                if frame.link != LinkType::ETHERNET && !frame.link.is_supported() {
+                    bulk.unsupported = Some(frame.link);
                 }
-                if bulk.is_over || bulk.error.is_some() {
-                    return;
-                }
+                analyser.frame(&frame, raise);
             }
         })?;
         // Without the frames of link types that are not read; set, not added: the analyser counts from its start.
