@@ -42,6 +42,12 @@ impl Address {
         [a, b, c, d]
     }
 
+    /// The bits that are set in `mask`.
+    #[inline]
+    pub(crate) const fn masked(self, mask: Self) -> Self {
+        Self { upper: self.upper & mask.upper, lower: self.lower & mask.lower }
+    }
+
     /// Returns true for an IPv4 address.
     #[inline]
     #[must_use]

@@ -9,8 +9,8 @@ use crate::Address;
 /// A network prefix: an address and the number of its leading bits that count (RFC 4632, RFC 4291 section 2.3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Prefix {
-    network: [u32; 4],
-    mask: [u32; 4],
+    network: Address,
+    mask: Address,
     /// Leading bits in the mapped form: 96 more than written for IPv4.
     bits: u8,
 }
@@ -31,16 +31,15 @@ impl Prefix {
             let ones = u32::from(bits).saturating_sub(position).min(32);
             *word = u32::MAX.checked_shl(32 - ones).unwrap_or(0);
         }
-        let mut network = address.words();
-        network.iter_mut().zip(mask).for_each(|(word, mask)| *word &= mask);
-        Ok(Self { network, mask, bits })
+        let mask = Address::v6(mask);
+        Ok(Self { network: address.masked(mask), mask, bits })
     }
 
     /// Mask and network as numbers, if this is an IPv4 network.
     #[inline]
     #[must_use]
     pub fn v4(&self) -> Option<(u32, u32)> {
-        let ([.., mask], [.., network]) = (self.mask, self.network);
+        let ([.., mask], [.., network]) = (self.mask.words(), self.network.words());
         self.is_v4().then_some((mask, network))
     }
 
@@ -48,28 +47,26 @@ impl Prefix {
     #[inline]
     #[must_use]
     pub fn contains(&self, address: Address) -> bool {
-        let [a, b, c, d] = address.words();
-        let [ma, mb, mc, md] = self.mask;
-        [a & ma, b & mb, c & mc, d & md] == self.network
+        address.masked(self.mask) == self.network
     }
 
     /// First and last address of this network.
     #[must_use]
     pub fn range(&self) -> (Address, Address) {
-        let mut last = self.network;
-        last.iter_mut().zip(self.mask).for_each(|(word, mask)| *word |= !mask);
-        (Address::v6(self.network), Address::v6(last))
+        let mut last = self.network.words();
+        last.iter_mut().zip(self.mask.words()).for_each(|(word, mask)| *word |= !mask);
+        (self.network, Address::v6(last))
     }
 
     fn is_v4(&self) -> bool {
-        self.bits >= 96 && Address::v6(self.network).is_v4()
+        self.bits >= 96 && self.network.is_v4()
     }
 }
 
 impl fmt::Display for Prefix {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let length = if self.is_v4() { self.bits - 96 } else { self.bits };
-        write!(out, "{}/{length}", Address::v6(self.network))
+        write!(out, "{}/{length}", self.network)
     }
 }
 

@@ -20,7 +20,8 @@ impl core::error::Error for TooManyPrefixes {}
 /// The internal prefixes: setting `home_net` and the prefixes of the captured interfaces.
 #[derive(Clone, Debug, Default)]
 pub struct HomeNet {
-    prefixes: heapless::Vec<Prefix, MAX_PREFIXES>,
+    /// Those that are IPv6, which contain no IPv4 address.
+    v6: heapless::Vec<Prefix, MAX_PREFIXES>,
     /// Mask and network of those that are IPv4: most addresses are, and one word decides.
     v4: heapless::Vec<(u32, u32), MAX_PREFIXES>,
     /// Coverage of each /8 of the IPv4 addresses: decides most addresses by one byte.
@@ -69,13 +70,14 @@ impl HomeNet {
     /// # Errors
     /// [`TooManyPrefixes`]; those added before stay.
     pub fn add(&mut self, prefix: Prefix) -> Result<(), TooManyPrefixes> {
-        self.prefixes.push(prefix).map_err(|_| TooManyPrefixes)?;
-        if let Some(v4) = prefix.v4() {
-            // Has room as long as the list of all has.
-            let _room = self.v4.push(v4);
-            self.v4_first.add(v4);
+        if self.v6.len() + self.v4.len() >= MAX_PREFIXES {
+            return Err(TooManyPrefixes);
         }
-        Ok(())
+        let Some(v4) = prefix.v4() else {
+            return self.v6.push(prefix).map_err(|_| TooManyPrefixes);
+        };
+        self.v4_first.add(v4);
+        self.v4.push(v4).map_err(|_| TooManyPrefixes)
     }
 
     /// Returns true if `address` lies in one of the prefixes.
@@ -90,7 +92,7 @@ impl HomeNet {
                 Cover::Part => self.v4.iter().any(|(mask, network)| last & mask == *network),
             };
         }
-        self.prefixes.iter().any(|prefix| prefix.contains(address))
+        self.v6.iter().any(|prefix| prefix.contains(address))
     }
 
     /// Returns true if `address` is that of a single external host: not internal, no multicast or broadcast, not link-local.
