@@ -201,10 +201,14 @@ impl<'m> Dga<'m> {
         if !self.is_dns(tuple) {
             return;
         }
-        let payload = event.packet.payload();
         self.wants_response = false;
-        match event.question.get() {
-            Question::Passed => {}
+        let question = event.question.get();
+        // Most queries repeat one.
+        if matches!(question, Question::Passed) {
+            return;
+        }
+        let payload = event.packet.payload();
+        match question {
             // A query for a known domain, which most of those that are not repeated are: needs no parse.
             Question::Read(ReadQuestion { domain, .. })
                 if tuple.source_port != DNS

@@ -130,11 +130,14 @@ impl<'m> SuspiciousPort<'m> {
         if !event.role.is_first || !self.activation.enabled {
             return;
         }
-        let responder = if event.role.from_initiator { event.destination() } else { event.source() };
-        if responder.port.0 >= FIRST_PEER_PORT {
-            self.count_peer(event, responder);
-        }
-        if self.filter.may_contain(responder.port) {
+        let tuple = &event.packet.tuple;
+        let port = if event.role.from_initiator { tuple.destination_port } else { tuple.source_port };
+        let is_high = port.0 >= FIRST_PEER_PORT;
+        if is_high || self.filter.may_contain(port) {
+            let responder = if event.role.from_initiator { event.destination() } else { event.source() };
+            if is_high {
+                self.count_peer(event, responder);
+            }
             self.look_up(event, responder, findings);
         }
     }

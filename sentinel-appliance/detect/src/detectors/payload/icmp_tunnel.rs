@@ -204,9 +204,14 @@ impl Message {
         let (head, tail) = payload.split_at_checked(HEAD).unwrap_or((payload, &[]));
         let next = tail.get(..NEXT).unwrap_or_default();
         let digest = |before: u32, bytes: &[u8]| {
-            let words =
-                bytes.chunks(4).map(|word| word.iter().fold(1, |all, byte| all << 8 | u32::from(*byte)));
-            words.fold(before, |digest, word| key.with(digest, word) | 1)
+            let (words, rest) = bytes.as_chunks();
+            let digest =
+                words.iter().fold(before, |digest, word| key.with(digest, u32::from_be_bytes(*word)) | 1);
+            if rest.is_empty() {
+                return digest;
+            }
+            // The one in front tells lengths apart.
+            key.with(digest, rest.iter().fold(1, |all, byte| all << 8 | u32::from(*byte))) | 1
         };
         // A multiple of the length that only the key knows.
         let behind = u64::try_from(tail.len()).unwrap_or_default();

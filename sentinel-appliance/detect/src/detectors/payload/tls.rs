@@ -210,8 +210,8 @@ impl<'m> Flight<'m> {
         let len = if is_own { self.len } else { 0 };
         let room = self.bytes.get_mut(len..).unwrap_or_default();
         let added = room.len().min(payload.len());
-        for (to, from) in room.iter_mut().zip(payload) {
-            *to = *from;
+        if let (Some(room), Some(payload)) = (room.get_mut(..added), payload.get(..added)) {
+            room.copy_from_slice(payload);
         }
         (self.flow, self.last_s, self.len) = (flow, now_s, len + added);
         let bytes = self.bytes.get(..self.len).unwrap_or_default();
