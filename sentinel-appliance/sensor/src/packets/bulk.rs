@@ -1,9 +1,12 @@
 //! Bulk reading of a file: whole batches of frames for one action, without the checks of the packet pipeline.
 
+use sentinel_alert::Alert;
+use sentinel_capture::Frame;
 use sentinel_capture::file::FileError;
 use sentinel_units::LinkType;
 
 use crate::packets::options::{PacketOptions, View};
+use crate::worker::analyser::Analyser;
 
 /// Only action on packets, if it takes frames of a file without filter, limits or further outputs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,4 +42,21 @@ pub(crate) struct BulkRead {
     pub(crate) error: Option<FileError>,
     /// Link type of frames that were skipped.
     pub(crate) unsupported: Option<LinkType>,
+}
+
+impl BulkRead {
+    /// Analyses a frame.
+    #[inline(always)] // once for frames in memory, once for all others
+    pub(super) fn analyse(
+        &mut self,
+        frame: &Frame<'_>,
+        analyser: &mut Analyser,
+        raise: &mut dyn FnMut(Alert),
+    ) {
+        self.frames += 1;
+        if frame.link != LinkType::ETHERNET && !frame.link.is_supported() {
+            self.unsupported = Some(frame.link);
+        }
+        analyser.frame(frame, raise);
+    }
 }

@@ -136,25 +136,22 @@ impl PacketPipeline {
         let mut bulk = BulkRead::default();
         self.analyse(|analyser, raise| {
             while bulk.frames < most {
-                let frame = match reader.next_in_memory() {
-                    Some(frame) => frame,
-                    None => match reader.next() {
-                        Ok(Some(frame)) => frame,
-                        Ok(None) => {
-                            bulk.is_over = true;
-                            return;
-                        }
-                        Err(error) => {
-                            bulk.error = Some(error);
-                            return;
-                        }
-                    },
-                };
-                bulk.frames += 1;
-                if frame.link != LinkType::ETHERNET && !frame.link.is_supported() {
-                    bulk.unsupported = Some(frame.link);
+                // A loop of its own for nearly all frames: of them interface and tag are constants.
+                if let Some(frame) = reader.next_in_memory() {
+                    bulk.analyse(&frame, analyser, raise);
+                    continue;
                 }
-                analyser.frame(&frame, raise);
+                match reader.next() {
+                    Ok(Some(frame)) => bulk.analyse(&frame, analyser, raise),
+                    Ok(None) => {
+                        bulk.is_over = true;
+                        return;
+                    }
+                    Err(error) => {
+                        bulk.error = Some(error);
+                        return;
+                    }
+                }
             }
         })?;
         // Without the frames of link types that are not read; set, not added: the analyser counts from its start.
