@@ -62,6 +62,9 @@ fn packet(bytes: &[u8]) {
         check(&whole, frame);
         assert!(whole.ip().is_some_and(|ip| ip.fragment.is_none()));
     }
+    if let Some(v4) = crate::summarize_v4(link, frame, wire_len) {
+        assert_eq!(crate::resummarize_v4(frame), Some(v4));
+    }
     if let Some(read) = crate::summarize(link, frame, wire_len) {
         assert_eq!((PacketSummary::of(&packet), packet.malformed), (Some(read), None));
     }

@@ -52,8 +52,8 @@ pub use application::{dhcp, dns, framing, http, quic, ssh, tls, x509};
 pub use link::{Cooked, Ethernet, VlanTag, Vlans};
 pub use network::{Arp, Fragment, Ip};
 pub use packet::{
-    FiveTuple, Network, Packet, PacketSummary, Transport, packet, reassembled, reread_v4, reread_v6, sender,
-    summarize, summarize_v4, summarize_v6,
+    FiveTuple, Network, Packet, PacketSummary, Transport, packet, reassembled, reread_v4, reread_v6,
+    resummarize_v4, sender, source_v4, source_v6, summarize, summarize_v4, summarize_v6, summarize_v6_inline,
 };
 pub use read::{Layer, Malformed};
 pub use sentinel_units::ip_protocol as protocol;

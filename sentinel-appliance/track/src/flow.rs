@@ -229,6 +229,17 @@ impl FlowEntry<'_> {
         if has_sent { 0 } else { ONE_WAY }
     }
 
+    /// Sets the inspection of this direction and of the opposite one.
+    #[inline]
+    pub fn set_inspections(&mut self, own: Inspection, response: Inspection) {
+        if let Some(state) = &mut self.state {
+            let (low, high) =
+                if self.shift == FlowState::LOW_INSPECTION { (own, response) } else { (response, own) };
+            state.set_inspection(FlowState::LOW_INSPECTION, low);
+            state.set_inspection(FlowState::HIGH_INSPECTION, high);
+        }
+    }
+
     /// Sets the inspection of the opposite direction.
     #[inline] // a shift and a mask
     pub fn set_response_inspection(&mut self, inspection: Inspection) {

@@ -229,16 +229,21 @@ impl<'m, K: Copy + Eq, V: Recycle> Table<'m, K, V> {
         self.stored(hash, key, now).filter(|stored| period.has_both(*stored.last_used, stored.now))
     }
 
+    /// Finds the entry of `key` if it is within its lifetime. Only [`LiveEntry::touch`] updates its last use.
+    #[inline] // a lookup and a comparison
+    pub fn live(&mut self, hash: u32, key: K, now: Timestamp) -> Option<LiveEntry<'_, V>> {
+        let lifetime = self.lifetime;
+        self.stored(hash, key, now).filter(|stored| stored.now.distance(*stored.last_used) <= lifetime)
+    }
+
     /// Finds the value of `key` if it is within its lifetime, without updating its last use.
     #[inline] // a lookup and a comparison
     pub fn find(&mut self, hash: u32, key: K, now: Timestamp) -> Option<&mut V> {
-        let lifetime = self.lifetime;
-        let stored = self.stored(hash, key, now)?;
-        (stored.now.distance(*stored.last_used) <= lifetime).then_some(stored.value)
+        self.live(hash, key, now).map(|live| live.value)
     }
 
     /// Entry of `key`, however long ago its last use is.
-    #[inline(always)] // twice: in the two lookups
+    #[inline(always)] // in the lookups
     fn stored(&mut self, hash: u32, key: K, now: Timestamp) -> Option<LiveEntry<'_, V>> {
         let set = self.sets.get_mut(usize::try_from(hash & self.mask).ok()?)?;
         let tag = tag(hash);

@@ -81,9 +81,7 @@ impl<'r> Reader<'r> {
                 self.is_over = true;
                 Ok(None)
             }
-            Ok(Some(record)) => {
-                Ok(Some(frame(&self.input, record)))
-            }
+            Ok(Some(record)) => Ok(Some(frame(&self.input, record))),
             Err(reason) => {
                 self.is_over = true;
                 Err(FileError { offset: self.input.record_offset(), reason })

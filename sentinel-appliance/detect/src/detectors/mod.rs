@@ -40,7 +40,7 @@ use sentinel_dissect::{FiveTuple, PacketSummary, TcpFlags, Vlans};
 use sentinel_track::flow::{FlowId, Inspection, Role, is_certain_initiator};
 use sentinel_track::neighbour::Neighbour;
 use sentinel_track::table::CoarsePeriod;
-use sentinel_units::Timestamp;
+use sentinel_units::{Address, Port, Timestamp};
 
 use access::brute_force::{BruteForce, LoginAttemptsSet};
 use beacon::{Beacon, Pair};
@@ -82,7 +82,9 @@ use transfer::exfiltration::{EgressBytesSet, Exfiltration};
 use transfer::large::{LargeTransfer, Transfer};
 
 use crate::incident::Findings;
-use crate::shared::event::{Counted, DHCP_SERVER, Event, Setting};
+use crate::shared::event::{
+    Counted, DHCP_CLIENT, DHCP_SERVER, DHCPV6_CLIENT, DHCPV6_SERVER, DNS, Event, Setting,
+};
 
 wiring::detectors! {
     // In the order of `Kind::ALL`. Shares are parts of the memory for tables; flows have FLOWS_SHARE.
@@ -142,6 +144,15 @@ impl<'m> Detectors<'m> {
         self.syn_sources.bypass_period()
     }
 
+    /// Returns false if [`Self::reads`] certainly does not hold for either direction between these ports.
+    #[inline]
+    pub(crate) const fn may_be_read(tuple: &FiveTuple) -> bool {
+        const fn is_read(port: Port) -> bool {
+            matches!(port, DNS | DHCP_CLIENT | DHCP_SERVER | DHCPV6_CLIENT | DHCPV6_SERVER)
+        }
+        is_read(tuple.source_port) || is_read(tuple.destination_port)
+    }
+
     /// Returns false if a packet certainly neither opens a flow nor probes for one; costs two comparisons.
     #[inline]
     pub(crate) fn may_open(&self, tcp_flags: Option<TcpFlags>, role: &Role) -> bool {
@@ -175,6 +186,19 @@ impl<'m> Detectors<'m> {
         if admission != Admission::Closed && !contacts.is_repeated(packet) {
             contacts.request(setting, packet, source_hash, admission, findings);
         }
+    }
+
+    /// Counts the length of a packet for which [`Self::counts_length`] holds, if that cannot lead to a finding. Otherwise returns false:
+    /// [`Self::length`] must follow.
+    #[inline(always)] // once for each address family
+    pub(crate) fn granted_length(
+        &mut self,
+        now: Timestamp,
+        source_hash: u32,
+        source: Address,
+        wire_len: u32,
+    ) -> bool {
+        self.exfiltration.count_granted(now, source_hash, source, wire_len)
     }
 
     /// A SYN-ACK, whatever its flow is: who sends one for an external host is a gateway.
@@ -258,7 +282,19 @@ impl<'m> Detectors<'m> {
     ) -> bool {
         let Self { syn_sources, contacts, .. } = self;
         let (tuple, role) = (&event.packet.tuple, event.role);
-        let (admission, _is_flood) = syn_sources.segment(event, contacts, findings);
+        // Neither counted for a source nor an answer: nine of ten segments.
+        if let Some(flags) = tuple.tcp_flags
+            && flags.ordinary()
+            && !flags.has(TcpFlags::RST)
+        {
+            return role.is_first && is_stray(event);
+        }
+        // What opens nothing counts for nobody.
+        let admission = if syn_sources.may_open(tuple.tcp_flags, &role) {
+            syn_sources.segment(event, contacts, findings).0
+        } else {
+            Admission::Closed
+        };
         let is_answer = match tuple.tcp_flags {
             None if role.is_first => {
                 let is_service = tuple.source_port == DHCP_SERVER || tuple.destination_port == TFTP;
@@ -273,9 +309,6 @@ impl<'m> Detectors<'m> {
             None => !role.from_initiator && inspection == Inspection::Full,
             Some(flags) if flags.syn_only() => {
                 return admission != Admission::Closed && contacts.segment(event, admission, findings);
-            }
-            Some(flags) if flags.ordinary() && !flags.has(TcpFlags::RST) => {
-                return role.is_first && is_stray(event);
             }
             Some(flags) if flags.syn_ack() => true,
             Some(_) => {
@@ -373,5 +406,43 @@ impl<'m> Detectors<'m> {
     #[inline]
     pub(crate) const fn looks_up_addresses(&self) -> bool {
         self.signatures.reads_addresses()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::testkit::{CLIENT, GATEWAY, KEY, ROOMY, Sensor, configs_with, dns, udp};
+    use sentinel_alert::Kind;
+    use sentinel_units::Address;
+
+    /// With and without `dns_tunnel`, before and after a query, which changes what its flow needs.
+    #[test]
+    fn ports_that_a_detector_reads_may_be_read() {
+        for enabled in [true, false] {
+            let configs = configs_with(Kind::DnsTunnel, |config| config.enabled = enabled);
+            let mut sensor = Sensor::with(ROOMY, KEY, &configs);
+            let query = dns("www.example.org", false);
+            for frame in [None, Some(udp((CLIENT, 40_000), (GATEWAY, 53), &query))] {
+                if let Some(frame) = frame {
+                    sensor.frame(1, &frame);
+                }
+                for port in 0..=u16::MAX {
+                    let other = Port(40_000);
+                    for (source_port, destination_port) in [(Port(port), other), (other, Port(port))] {
+                        for tcp_flags in [None, Some(TcpFlags::ACK)] {
+                            let (source, destination) = (Address::v4(1), Address::v4(2));
+                            let tuple =
+                                FiveTuple { source, destination, source_port, destination_port, tcp_flags };
+                            assert!(
+                                Detectors::may_be_read(&tuple) || !sensor.engine.detectors.reads(&tuple),
+                                "{port}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
     }
 }

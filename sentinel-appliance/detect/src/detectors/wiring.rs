@@ -146,6 +146,8 @@ macro_rules! detectors {
             watched_ports: $crate::shared::port_bloom::PortBloom,
             /// [`Event::session`](crate::shared::event::Event) of the next segment or datagram.
             pub(crate) session: u32,
+            /// [`Self::counts_length`] of the last segment or datagram, if its sender is the initiator.
+            pub(crate) is_egress: bool,
         }
 
         impl<'m> Detectors<'m> {
@@ -155,6 +157,7 @@ macro_rules! detectors {
                     $($field: <$type>::new($(tables.$table,)? $(tables.$list,)* $(tables.$spare,)? $($name),+ $(, $($read),+)?),)+
                     watched_ports: $crate::shared::port_bloom::PortBloom::default(),
                     session: 0,
+                    is_egress: false,
                 };
                 new.configured(configs);
                 new
@@ -202,13 +205,26 @@ macro_rules! detectors {
             ) -> bool {
                 let source_hash = setting.key.address(packet.tuple.source);
                 let mut is_unanswered = false;
+                // Of all other ports those that read payloads look at nothing here.
+                let may_be_read = Self::may_be_read(&packet.tuple);
                 let session = core::mem::take(&mut self.session);
-                let event = &$crate::shared::event::Event { setting, packet, role, source_hash, session, question: core::cell::Cell::default(), tail: core::cell::Cell::default() };
+                // Once for all detectors that ask which way the packet goes.
+                let is_egress =
+                    self.counts_length(setting.home_net, packet.tuple.source, packet.tuple.destination);
+                self.is_egress = is_egress;
+                let event = &$crate::shared::event::Event { setting, packet, role, source_hash, session, is_egress, question: core::cell::Cell::default(), tail: core::cell::Cell::default() };
                 $($($crate::detectors::wiring::contacts! {
                     $need { is_unanswered |= self.contact(event, inspection, findings); }
                 })+)+
-                $($($crate::detectors::wiring::both! { $need { self.$field.segment(event, findings); } })+)+
-                $($($crate::detectors::wiring::questions! { $need { self.$field.question(event, findings); } })+)+
+                $($(
+                    $crate::detectors::wiring::both! { $need { self.$field.segment(event, findings); } }
+                    $crate::detectors::wiring::reading! {
+                        $need { if may_be_read { self.$field.segment(event, findings); } }
+                    }
+                )+)+
+                if may_be_read {
+                    $($($crate::detectors::wiring::questions! { $need { self.$field.question(event, findings); } })+)+
+                }
                 $($($crate::detectors::wiring::new_flow! { $need { self.$field.new_flow(event, findings); } })+)+
                 if let Some(flags) = event.packet.tuple.tcp_flags {
                     $($($crate::detectors::wiring::tcp! {
@@ -337,31 +353,38 @@ macro_rules! detectors {
             }
 
             /// Returns how closely ordinary packets of this direction must be inspected: those that neither open a flow
-            /// nor come after a silence. `is_unanswered` is what [`Self::segment`] returned.
+            /// nor come after a silence. `is_unanswered` is what [`Self::segment`] returned, `is_counted` true for packets of the
+            /// initiator for which [`Self::counts_length`] holds. `may_be_read` is that of the flow.
             #[inline]
             pub(crate) fn inspection(
                 &self,
-                home_net: &$crate::shared::home_net::HomeNet,
                 tuple: &sentinel_dissect::FiveTuple,
-                from_initiator: bool,
+                may_be_read: bool,
+                is_counted: bool,
                 is_unanswered: bool,
             ) -> sentinel_track::flow::Inspection {
                 use sentinel_track::flow::Inspection;
-                $($($crate::detectors::wiring::full! {
-                    $need {
-                        if self.$field.reads(tuple) {
-                            return Inspection::Full;
-                        }
-                    }
-                })+)+
-                if is_unanswered {
-                    return Inspection::Full;
-                }
-                if from_initiator && self.counts_length(home_net, tuple.source, tuple.destination) {
+                if is_unanswered || may_be_read && self.reads(tuple) {
+                    Inspection::Full
+                } else if is_counted {
                     Inspection::LengthOnly
                 } else {
                     Inspection::Bypass
                 }
+            }
+
+            /// Returns true if a detector reads every packet of this direction. Never for ports for which
+            /// [`Self::may_be_read`] does not hold.
+            #[inline(never)]
+            pub(crate) fn reads(&self, tuple: &sentinel_dissect::FiveTuple) -> bool {
+                $($($crate::detectors::wiring::full! {
+                    $need {
+                        if self.$field.reads(tuple) {
+                            return true;
+                        }
+                    }
+                })+)+
+                false
             }
 
             /// Returns true if the lengths of packets between these hosts count, provided that the source is the initiator.
@@ -448,7 +471,8 @@ macro_rules! for_needs {
     };
 }
 
-for_needs!($ both: FirstPacket Payload Sender);
+for_needs!($ both: FirstPacket Sender);
+for_needs!($ reading: Payload);
 for_needs!($ tcp: WatchedRequests);
 for_needs!($ questions: Questions);
 for_needs!($ new_flow: NewFlow);

@@ -2,11 +2,14 @@
 //!
 //! A frame is finished here if its direction is `Bypass`, if its direction is `LengthOnly` (its length is added to the
 //! exfiltration window), or if it is a bare SYN that only `port_scan` and `syn_flood` count. Everything else goes to
-//! [`Engine::slow_path`], which parses the frame again from the start: to keep the parsed headers alive for it would spill
-//! registers on every frame.
+//! [`Engine::slow_path`], which reads the headers again, of IPv4 without the tests that they have passed here: to keep them alive for
+//! it would spill registers on every frame.
 
 use sentinel_alert::Alert;
-use sentinel_dissect::{FiveTuple, summarize, summarize_v4, summarize_v6};
+use sentinel_dissect::{
+    FiveTuple, PacketSummary, resummarize_v4, source_v4, source_v6, summarize_v4, summarize_v6,
+    summarize_v6_inline,
+};
 use sentinel_track::flow::{FlowId, Inspection};
 use sentinel_track::hash::HashKey;
 use sentinel_units::{Address, LinkType, Timestamp};
@@ -19,7 +22,7 @@ use crate::shared::event::{Counted, Setting};
 /// Work that a frame still needs. In the order of [`Inspection`], which most values come from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Disposition {
-    /// Full analysis.
+    /// Full analysis; [`summarize_v4`] or [`summarize_v6`](sentinel_dissect::summarize_v6) reads the frame.
     SlowPath,
     /// Its length must be counted.
     CountLength,
@@ -27,6 +30,8 @@ enum Disposition {
     Done,
     /// It must be counted as a connection request.
     CountSyn,
+    /// Full analysis of a frame that neither of them reads.
+    Unread,
 }
 
 impl Engine<'_> {
@@ -40,12 +45,24 @@ impl Engine<'_> {
         // into memory.
         match self.fast_path(at, link, bytes, wire_len) {
             Disposition::Done => {}
-            Disposition::CountLength => self.count_length(bytes, wire_len, raise),
-            Disposition::CountSyn => self.request(bytes, wire_len, raise),
-            Disposition::SlowPath => {
-                self.slow_path(&RawFrame { at, link, bytes, wire_len, interface, vlan }, raise);
+            counted @ (Disposition::CountLength | Disposition::CountSyn) => {
+                self.count(counted, bytes, wire_len, raise);
+            }
+            rest => {
+                let is_summarized = rest == Disposition::SlowPath;
+                let frame = RawFrame { at, link, bytes, wire_len, interface, vlan };
+                self.slow_path(&frame, is_summarized, raise);
             }
         }
+    }
+
+    /// Counts a frame of which nothing more is needed.
+    #[inline(never)] // compiled in this crate, for speed; one call keeps the loop over frames short
+    fn count(&mut self, counted: Disposition, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+        if counted == Disposition::CountSyn {
+            return self.request(bytes, wire_len, raise);
+        }
+        self.count_length(bytes, wire_len, raise);
     }
 
     #[inline(never)] // compiled in this crate, for speed, not inlined into a program that is compiled for size
@@ -65,9 +82,9 @@ impl Engine<'_> {
 
     #[inline(never)] // keeps the code for IPv4 short
     fn fast_path_v6(&mut self, at: Timestamp, link: LinkType, bytes: &[u8], wire_len: u32) -> Disposition {
-        match summarize_v6(link, bytes, wire_len) {
-            Some((tuple, _)) => self.look_up(at, &tuple, FlowId::of),
-            None => Disposition::SlowPath,
+        match summarize_v6_inline(link, bytes, wire_len) {
+            Some((tuple, _)) => self.look_up(at, &tuple, FlowId::v6),
+            None => Disposition::Unread,
         }
     }
 
@@ -103,9 +120,27 @@ impl Engine<'_> {
         disposition
     }
 
-    /// Counts the length of an outbound frame.
-    #[inline(never)] // compiled in this crate, for speed
+    /// Counts the length of an outbound frame. Of most frames only the source is read again.
+    #[inline(always)] // into `count`
     fn count_length(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
+        let (source, source_hash) = match source_v4(bytes) {
+            Some(source) => {
+                let source = Address::v4(source);
+                (source, self.key.address(source))
+            }
+            None => {
+                let source = source_v6(bytes);
+                (source, self.key.address(source))
+            }
+        };
+        let len = wire_len.max(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        if !self.detectors.granted_length(self.now, source_hash, source, len) {
+            self.look_at_length(bytes, wire_len, raise);
+        }
+    }
+
+    #[inline(never)] // once in a megabyte or a second of each host
+    fn look_at_length(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
         match Counted::reread_v4(bytes, wire_len) {
             Some(packet) => self.add_length(&packet, raise),
             None => self.count_length_v6(bytes, wire_len, raise),
@@ -164,10 +199,25 @@ impl Engine<'_> {
     /// the initiator.
     #[inline(never)] // keeps the code for all other requests short
     fn egress_request(&mut self, bytes: &[u8], wire_len: u32, raise: &mut dyn FnMut(Alert)) {
-        if let Some(packet) = summarize(LinkType::ETHERNET, bytes, wire_len) {
-            let flow = FlowId::of(&self.key, &packet.tuple);
-            let _is_streamed = self.segment(self.now, flow, &packet, raise);
-        }
+        let Some((flow, packet)) = self.summary_again(bytes, wire_len) else { return };
+        let _is_streamed = self.follow(flow, &packet, raise);
+    }
+
+    /// Flow and summary of a frame that the fast path has read.
+    #[inline(always)] // in the slow path and for requests; a call would pass the summary through memory
+    pub(super) fn summary_again<'f>(
+        &self,
+        bytes: &'f [u8],
+        wire_len: u32,
+    ) -> Option<(FlowId, PacketSummary<'f>)> {
+        let (flow, tuple, datagram) = match resummarize_v4(bytes) {
+            Some((tuple, datagram)) => (FlowId::v4(&self.key, &tuple), tuple.into(), datagram),
+            None => {
+                let (tuple, datagram) = summarize_v6(LinkType::ETHERNET, bytes, wire_len)?;
+                (FlowId::of(&self.key, &tuple), tuple, datagram)
+            }
+        };
+        Some((flow, PacketSummary::of_frame(tuple, datagram, bytes, wire_len)))
     }
 
     /// Counts a packet for which [`Detectors::is_countable_syn`] holds and [`Self::is_egress`] does not.

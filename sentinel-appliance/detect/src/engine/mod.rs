@@ -10,7 +10,7 @@ pub(crate) mod reassembly;
 pub(crate) mod siblings;
 
 use sentinel_alert::Alert;
-use sentinel_dissect::{Packet, PacketSummary, TcpFlags, Vlans, summarize_v4, summarize_v6, tunnel};
+use sentinel_dissect::{Packet, PacketSummary, TcpFlags, Vlans, tunnel};
 use sentinel_track::clock::CLOCK_SET_BACK;
 use sentinel_track::flow::{FlowId, Flows, Inspection, Role};
 use sentinel_track::hash::HashKey;
@@ -88,7 +88,7 @@ pub struct Engine<'m> {
     incident_slots: usize,
     /// Reports for the other engines, if there are others.
     reports: Option<FirstPacketReports>,
-    detectors: Detectors<'m>,
+    pub(crate) detectors: Detectors<'m>,
     /// Messages that span packets, if there is memory for them.
     reassembly: Option<Reassembly<'m>>,
 }
@@ -149,19 +149,13 @@ impl<'m> Engine<'m> {
         self.detectors.set_signatures(lists, built_in)
     }
 
-    /// Analyses a frame that the fast path did not finish, from the start.
+    /// Analyses a frame that the fast path did not finish, from the start. `is_summarized` if the fast path has read its headers.
     #[inline(never)] // keeps the fast path short
-    fn slow_path(&mut self, frame: &RawFrame<'_>, raise: &mut dyn FnMut(Alert)) {
+    fn slow_path(&mut self, frame: &RawFrame<'_>, is_summarized: bool, raise: &mut dyn FnMut(Alert)) {
         let RawFrame { at, link, bytes, wire_len, interface, vlan } = *frame;
         [_, self.interface] = interface.to_be_bytes();
-        let parsed = match summarize_v4(link, bytes, wire_len) {
-            Some((tuple, datagram)) => Some((FlowId::v4(&self.key, &tuple), tuple.into(), datagram)),
-            None => summarize_v6(link, bytes, wire_len)
-                .map(|(tuple, datagram)| (FlowId::of(&self.key, &tuple), tuple, datagram)),
-        };
-        if let Some((flow, tuple, datagram)) = parsed {
+        if is_summarized && let Some((flow, packet)) = self.summary_again(bytes, wire_len) {
             self.counts.analysed += 1;
-            let packet = PacketSummary::of_frame(tuple, datagram, bytes, wire_len);
             self.detectors.set_link(self.interface, Some(&Vlans::offloaded(vlan)));
             if self.segment(at, flow, &packet, raise) {
                 self.look_inside(frame, raise);
@@ -292,6 +286,7 @@ impl<'m> Engine<'m> {
     /// Analyses a TCP segment or UDP datagram. Returns true if it may be part of a message that spans segments, or be a tunnel.
     ///
     /// The flow entry decides how closely: ordinary packets of a direction that is `Bypass` or `LengthOnly` end early.
+    #[inline(always)] // a few comparisons in front of `follow`
     fn segment(
         &mut self,
         at: Timestamp,
@@ -306,6 +301,13 @@ impl<'m> Engine<'m> {
             self.count_any_request(&packet.into(), raise);
             return false;
         }
+        self.follow(flow, packet, raise)
+    }
+
+    /// [`Self::segment`] of a packet that gets a flow entry, with the clock set to its time.
+    #[inline(never)] // one copy for requests and for all others
+    fn follow(&mut self, flow: FlowId, packet: &PacketSummary<'_>, raise: &mut dyn FnMut(Alert)) -> bool {
+        let tuple = &packet.tuple;
         let Self { incidents, detectors, now, key, home_net, flows, reports, .. } = self;
         let mut entry = flows.note(flow, tuple.tcp_flags, *now);
         let setting = Setting { now: *now, home_net, key };
@@ -397,14 +399,19 @@ impl<'m> Engine<'m> {
         // datagrams needs; and with each query, after which detectors may need its response or not. Of TCP only the other
         // direction is ever needed.
         let needs_own = is_unanswered && is_udp || is_tunnel;
-        entry.set_inspection(detectors.inspection(home_net, tuple, role.from_initiator, needs_own));
+        let may_be_read = Detectors::may_be_read(tuple);
+        let is_counted = role.from_initiator && detectors.is_egress;
+        let own = detectors.inspection(tuple, may_be_read, is_counted, needs_own);
         let is_response = is_udp && !is_unanswered && inspection == Inspection::Full;
         let is_query = is_udp && Detectors::is_payload_port(tuple.destination_port);
         if entry.role.is_first || is_response || is_query || is_unanswered && !is_udp {
-            let response = tuple.reversed();
-            let from_initiator = !role.from_initiator;
-            let inspection = detectors.inspection(home_net, &response, from_initiator, is_unanswered);
-            entry.set_response_inspection(inspection);
+            let is_counted = !is_unanswered
+                && !role.from_initiator
+                && detectors.counts_length(home_net, tuple.destination, tuple.source);
+            let response = detectors.inspection(&tuple.reversed(), may_be_read, is_counted, is_unanswered);
+            entry.set_inspections(own, response);
+        } else {
+            entry.set_inspection(own);
         }
         is_read
     }

@@ -189,7 +189,10 @@ impl Engine<'_> {
             let Self { key, home_net, now, detectors, flows, .. } = self;
             let setting = Setting { now: *now, home_net, key };
             let (initiator, responder) = (report.destination, report.source);
-            let inspection = detectors.inspection(home_net, &tuple(initiator, responder, None), true, false);
+            let request = tuple(initiator, responder, None);
+            let is_counted = detectors.counts_length(home_net, request.source, request.destination);
+            let inspection =
+                detectors.inspection(&request, Detectors::may_be_read(&request), is_counted, false);
             let is_known = flows.set_answered(flow, inspection, *now);
             detectors.response(setting, initiator.address, responder.address, is_known);
         }
@@ -231,7 +234,9 @@ impl Engine<'_> {
         } else {
             let source_hash = key.address(packet.tuple.source);
             let (question, tail) = Default::default();
-            let event = Event { setting, packet: &packet, role, source_hash, session: 0, question, tail };
+            let is_egress = false; // nobody of first packets asks
+            let event =
+                Event { setting, packet: &packet, role, source_hash, session: 0, is_egress, question, tail };
             detectors.first_packet(&event, &mut findings);
         }
     }

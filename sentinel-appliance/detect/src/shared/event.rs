@@ -38,6 +38,8 @@ pub(crate) struct Event<'e, 'p> {
     /// Of TCP, what a detector keeps with the flow ([`FlowRequest::Session`](crate::detectors::FlowRequest)); of UDP,
     /// [`ONE_WAY`](sentinel_track::flow::ONE_WAY) if the other endpoint has sent nothing.
     pub(crate) session: u32,
+    /// True from an internal host to an external one, if a detector counts the bytes of such packets.
+    pub(crate) is_egress: bool,
     /// State of the reading of a DNS message, which its detectors share.
     pub(crate) question: Cell<Question>,
     /// End of the name that a query asks for ([`name_tail`](crate::detectors::dns::name_tail)); zero if it was not measured.
@@ -146,7 +148,7 @@ impl<'e, 'p> Event<'e, 'p> {
             Role { from_initiator: true, certain: false, is_first: false, idle: CoarseSpan::default() };
         let source_hash = setting.key.address(packet.tuple.source);
         let (question, tail) = (Cell::default(), Cell::default());
-        Self { setting, packet, role, source_hash, session: 0, question, tail }
+        Self { setting, packet, role, source_hash, session: 0, is_egress: false, question, tail }
     }
 }
 

@@ -14,6 +14,8 @@ const ETHERNET_LEN: usize = 14;
 const IPV4_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
 const UDP_LEN: usize = 8;
+/// Position of the control bits in a TCP header.
+const TCP_FLAGS_AT: usize = 13;
 /// Bytes that pad a frame without payload to the minimum of Ethernet (60 bytes without check sequence), at most.
 const MAX_PADDING: usize = 6;
 /// Least length that a UDP header announces, and least length of a TCP header. Signed, because the length of a datagram with
@@ -281,6 +283,47 @@ pub fn reread_v4(bytes: &[u8]) -> Option<(u32, u32, Port)> {
     Some((source, destination, Port(u16::from_be_bytes([p0, p1]))))
 }
 
+/// What [`summarize_v4`] has read from a frame, read again without its tests; `None` if [`summarize_v6`] accepted it. The result for any
+/// other frame has no meaning.
+#[inline(always)] // the caller gets the fields in registers; a call would return them through memory
+#[must_use]
+pub fn resummarize_v4(bytes: &[u8]) -> Option<(FiveTuple<u32>, &[u8])> {
+    let (header, behind) = bytes.split_first_chunk::<{ ETHERNET_LEN + IPV4_LEN }>()?;
+    let [_, _, _, _, _, _, _, _, _, _, _, _, IPV4_FIRST, _, fixed @ ..] = *header else { return None };
+    let [_, _, t0, t1, _, _, _, _, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = fixed;
+    let len = usize::from(u16::from_be_bytes([t0, t1])).saturating_sub(IPV4_LEN);
+    let tcp_flags =
+        if protocol == ip_protocol::TCP { Some(TcpFlags(*behind.get(TCP_FLAGS_AT)?)) } else { None };
+    let (source_port, destination_port) = halves(u32::from_be_bytes(*behind.first_chunk()?));
+    let tuple = FiveTuple {
+        source: u32::from_be_bytes([s0, s1, s2, s3]),
+        destination: u32::from_be_bytes([d0, d1, d2, d3]),
+        source_port: Port(source_port),
+        destination_port: Port(destination_port),
+        tcp_flags,
+    };
+    Some((tuple, behind.get(..len).unwrap_or(behind)))
+}
+
+/// Source of a frame that [`summarize_v4`] or [`summarize_v6`] accepted, read again; `None` if it was the second, and
+/// [`source_v6`] reads it.
+#[inline(always)] // as `reread_v4`
+#[must_use]
+pub fn source_v4(bytes: &[u8]) -> Option<u32> {
+    let [_, _, _, _, _, _, _, _, _, _, _, _, IPV4_FIRST, _, read @ ..] = bytes.first_chunk::<30>()? else {
+        return None;
+    };
+    let [.., s0, s1, s2, s3] = *read;
+    Some(u32::from_be_bytes([s0, s1, s2, s3]))
+}
+
+/// Source of a frame that [`summarize_v6`] accepted, read again.
+#[inline(always)] // as `reread_v4`
+#[must_use]
+pub fn source_v6(bytes: &[u8]) -> Address {
+    bytes.first_chunk::<38>().and_then(|header| header.last_chunk()).map(address_v6).unwrap_or_default()
+}
+
 /// Source, destination and destination port of a frame that [`summarize_v6`] accepted, read again.
 #[must_use]
 pub fn reread_v6(bytes: &[u8]) -> Option<(Address, Address, Port)> {
@@ -291,9 +334,16 @@ pub fn reread_v6(bytes: &[u8]) -> Option<(Address, Address, Port)> {
 }
 
 /// IPv6 half of [`summarize`].
-#[inline(never)] // keeps the IPv4 path short, which is far more common
+#[inline(never)] // one copy for all callers but the fast path of the engine
 #[must_use]
 pub fn summarize_v6(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(FiveTuple, &[u8])> {
+    summarize_v6_inline(link, bytes, wire_len)
+}
+
+/// [`summarize_v6`] as a part of its caller, which gets the fields in registers.
+#[inline(always)]
+#[must_use]
+pub fn summarize_v6_inline(link: LinkType, bytes: &[u8], wire_len: u32) -> Option<(FiveTuple, &[u8])> {
     if link != LinkType::ETHERNET {
         return None;
     }
@@ -397,12 +447,22 @@ mod tests {
         bytes
     }
 
-    /// The summary of a frame, checked against what [`packet`] reads.
+    /// The summary of a frame, checked against what [`packet`] reads and what is read again without tests.
     fn read(bytes: &[u8], wire_len: u32) -> Option<PacketSummary<'_>> {
         let read = summarize(LinkType::ETHERNET, bytes, wire_len);
         let packet = packet(LinkType::ETHERNET, None, bytes, wire_len);
         if read.is_some() {
             assert_eq!((read, packet.malformed), (PacketSummary::of(&packet), None));
+        }
+        match (summarize_v4(LinkType::ETHERNET, bytes, wire_len), read) {
+            (Some(v4), _) => {
+                assert_eq!((resummarize_v4(bytes), source_v4(bytes)), (Some(v4), Some(v4.0.source)));
+            }
+            (None, Some(read)) => {
+                assert_eq!((resummarize_v4(bytes), source_v4(bytes)), (None, None));
+                assert_eq!(source_v6(bytes), read.tuple.source);
+            }
+            (None, None) => {}
         }
         read
     }

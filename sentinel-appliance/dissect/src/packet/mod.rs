@@ -5,7 +5,8 @@
 mod fast_path;
 
 pub use fast_path::{
-    FiveTuple, PacketSummary, reread_v4, reread_v6, sender, summarize, summarize_v4, summarize_v6,
+    FiveTuple, PacketSummary, reread_v4, reread_v6, resummarize_v4, sender, source_v4, source_v6, summarize,
+    summarize_v4, summarize_v6, summarize_v6_inline,
 };
 
 use sentinel_units::{LinkType, Mac, Port, ethertype, ip_protocol};

@@ -45,6 +45,14 @@ impl FlowId {
                 &FiveTuple { source, destination, source_port, destination_port, tcp_flags },
             );
         }
+        Self::v6(key, tuple)
+    }
+
+    /// Makes the identity from a 5-tuple of which one address at least is IPv6.
+    #[inline(always)] // into the fast path, which has the tuple in registers
+    #[must_use]
+    pub fn v6(key: &HashKey, tuple: &FiveTuple) -> Self {
+        let &FiveTuple { source, destination, source_port, destination_port, tcp_flags } = tuple;
         let (from, to) = ((source, source_port), (destination, destination_port));
         let source_is_low = from <= to;
         let (low, high) = if source_is_low { (from, to) } else { (to, from) };

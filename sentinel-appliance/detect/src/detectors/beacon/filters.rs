@@ -23,19 +23,26 @@ impl<'m> Admission<'m> {
         Self { words, additions: 0 }
     }
 
+    /// Counters of a pair.
+    #[inline]
+    pub(super) fn places(&self, key: u64) -> Places {
+        places(key, self.words.len())
+    }
+
     /// Count of a pair: never less than it was seen since the counters were lowered, at most [`ADMITTED`].
-    pub(super) fn count(&self, key: u64) -> u32 {
-        let counts = places(key, self.words.len())
-            .map(|(word, shift)| self.words.get(word).map_or(0, |held| held >> shift & ADMITTED));
-        counts.into_iter().min().unwrap_or_default()
+    #[inline]
+    pub(super) fn count(&self, places: Places) -> u32 {
+        let [one, other] =
+            places.map(|(word, shift)| self.words.get(word).map_or(0, |held| held >> shift & ADMITTED));
+        one.min(other)
     }
 
     /// Counts a pair whose count is `count`. Returns true if all counters were lowered.
-    pub(super) fn add(&mut self, key: u64, count: u32) -> bool {
+    pub(super) fn add(&mut self, places: Places, count: u32) -> bool {
         if count == ADMITTED {
             return false;
         }
-        for (word, shift) in places(key, self.words.len()) {
+        for (word, shift) in places {
             if let Some(held) = self.words.get_mut(word)
                 && *held >> shift & ADMITTED == count
             {
@@ -53,7 +60,9 @@ impl<'m> Admission<'m> {
 }
 
 /// Word and shift of the two counters of a key.
-fn places(key: u64, words: usize) -> [(usize, u32); 2] {
+pub(super) type Places = [(usize, u32); 2];
+
+fn places(key: u64, words: usize) -> Places {
     let [high, low] = halves(key);
     [(high, low & 30), (high.rotate_left(13) ^ low, low >> 5 & 30)]
         .map(|(hash, shift)| (scaled(hash, words), shift))
@@ -138,15 +147,16 @@ mod tests {
         let mut random = Random(3);
         let key = random.next();
         for expected in [0, 1, 2, 3, 3] {
-            assert_eq!(admission.count(key), expected);
-            admission.add(key, expected);
+            assert_eq!(admission.count(admission.places(key)), expected);
+            admission.add(admission.places(key), expected);
         }
         let mut lowered = 0;
         while lowered < 3 {
             let other = random.next();
-            lowered += u32::from(admission.add(other, admission.count(other)));
+            let places = admission.places(other);
+            lowered += u32::from(admission.add(places, admission.count(places)));
         }
-        assert!(admission.count(key) < KNOWN);
+        assert!(admission.count(admission.places(key)) < KNOWN);
     }
 
     #[test]
@@ -157,9 +167,10 @@ mod tests {
         let mut admitted = 0;
         for _ in 0..100_000 {
             let key = random.next();
-            let count = admission.count(key);
+            let places = admission.places(key);
+            let count = admission.count(places);
             admitted += u32::from(count == ADMITTED);
-            admission.add(key, count);
+            admission.add(places, count);
         }
         assert!(admitted < 2_000, "{admitted} of 100,000");
     }
@@ -185,7 +196,7 @@ mod tests {
         none.insert(1);
         assert!(!none.contains(1));
         let mut none = Admission::new(&mut []);
-        assert_eq!(none.count(1), 0);
-        none.add(1, 0);
+        assert_eq!(none.count(none.places(1)), 0);
+        none.add(none.places(1), 0);
     }
 }

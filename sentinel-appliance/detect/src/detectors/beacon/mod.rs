@@ -69,6 +69,8 @@ pub(crate) struct Beacon<'m> {
     thresholds: Thresholds,
     activation: Activation,
     ports: heapless::Vec<u16, MAX_PORTS>,
+    /// A bit for each of them, so that most others need no search.
+    port_bits: u64,
     /// Answers are not read by another detector anyway.
     reads_answers: bool,
     /// Another engine may see the answers.
@@ -108,6 +110,7 @@ impl<'m> Beacon<'m> {
             thresholds: config.into(),
             activation: config.into(),
             ports: config.ports.clone(),
+            port_bits: bits_of(&config.ports),
             reads_answers: config.enabled && !tunnel.enabled,
             is_shard: false,
         }
@@ -116,6 +119,7 @@ impl<'m> Beacon<'m> {
     pub(crate) fn configure(&mut self, config: &DetectorConfig, tunnel: &DetectorConfig) {
         (self.thresholds, self.activation) = (config.into(), config.into());
         self.ports.clone_from(&config.ports);
+        self.port_bits = bits_of(&self.ports);
         self.reads_answers = config.enabled && !tunnel.enabled;
     }
 
@@ -139,7 +143,7 @@ impl<'m> Beacon<'m> {
     pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
         let tuple = &event.packet.tuple;
         if event.role.is_first && event.role.from_initiator {
-            if tuple.tcp_flags.is_none_or(TcpFlags::syn_only) {
+            if event.is_egress && tuple.tcp_flags.is_none_or(TcpFlags::syn_only) {
                 self.contact(event, findings);
             }
         } else if tuple.source_port == DNS && tuple.tcp_flags.is_none() && self.activation.enabled {
@@ -156,14 +160,10 @@ impl<'m> Beacon<'m> {
     /// Counts a contact, and judges the pair.
     #[inline(never)] // keeps the dispatch of all other packets short
     fn contact(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
-        let Setting { now, home_net, key } = event.setting;
-        let FiveTuple { source, destination, destination_port, tcp_flags, .. } = event.packet.tuple;
+        let Setting { now, key, .. } = event.setting;
+        let FiveTuple { destination, destination_port, tcp_flags, .. } = event.packet.tuple;
         let Port(port) = destination_port;
-        if !self.activation.enabled
-            || !home_net.is_external(destination)
-            || !home_net.is_internal(source)
-            || self.ports.contains(&port)
-        {
+        if !self.activation.enabled || self.is_listed(port) {
             return;
         }
         let address_hash = key.address(destination);
@@ -175,17 +175,19 @@ impl<'m> Beacon<'m> {
         let exact = ends(address_hash, 0);
         let network = ends(key.address(network_of(destination)), IS_NETWORK);
         let is_named = self.is_shard || self.names.contains(address_hash);
-        let (count, of_network) = (self.admission.count(exact.0), self.admission.count(network.0));
+        let places = [exact, network].map(|(pair, _)| self.admission.places(pair));
+        let [count, of_network] = places.map(|places| self.admission.count(places));
+        let [exact_places, network_places] = places;
         if count == 0
             && !is_named
             && let Some(unnamed) = self.unnamed.get_mut(class_of(event.source_hash))
         {
             *unnamed = unnamed.saturating_add(1);
         }
-        let mut is_lowered = self.admission.add(exact.0, count);
+        let mut is_lowered = self.admission.add(exact_places, count);
         // A network counts once for each address, until it has several.
         if count == 0 || of_network >= KNOWN {
-            is_lowered |= self.admission.add(network.0, of_network);
+            is_lowered |= self.admission.add(network_places, of_network);
         }
         if is_lowered {
             self.unnamed.iter_mut().for_each(|unnamed| *unnamed /= 2);
@@ -195,13 +197,21 @@ impl<'m> Beacon<'m> {
             length: u16::try_from(event.packet.wire_len).unwrap_or(u16::MAX),
             is_named,
         };
+        // An address of the network that is contacted for the first time is part of a search, not of a rhythm.
+        let of_network = if count == 0 { 0 } else { of_network };
+        if count.max(of_network) < KNOWN {
+            return;
+        }
         let mut add = |ends: Ends, count: u32| {
             if count < KNOWN { None } else { self.pairs.add(ends, contact, count == ADMITTED) }
         };
-        // An address of the network that is contacted for the first time is part of a search, not of a rhythm.
-        let of_network = if count == 0 { 0 } else { of_network };
         let slots = [(add(exact, count), exact.1, false), (add(network, of_network), network.1, true)];
         self.judge(event, slots, contact.now, findings);
+    }
+
+    /// Returns true for the ports that are left out.
+    fn is_listed(&self, port: u16) -> bool {
+        self.port_bits >> bit_of(port) & 1 != 0 && self.ports.contains(&port)
     }
 
     /// Reports a pair that has a rhythm, the one of the address first, unless either was reported a short time ago.
@@ -290,6 +300,15 @@ impl<'m> Beacon<'m> {
             scope: scope(destination, destination_port),
         });
     }
+}
+
+/// Bit of [`Beacon::port_bits`] for a port.
+fn bit_of(port: u16) -> u32 {
+    u32::from(port.wrapping_mul(0x9e37) >> 10)
+}
+
+fn bits_of(ports: &[u16]) -> u64 {
+    ports.iter().fold(0, |bits, port| bits | 1 << bit_of(*port))
 }
 
 /// Class of a host, by its hash.

@@ -407,6 +407,7 @@ mod tests {
         let (home_net, key) = (HomeNet::default(), HashKey::new(1));
         let now = Timestamp::from_parts(1_700_000_000 + second, 0);
         let event = Event {
+            is_egress: false,
             setting: Setting { now, home_net: &home_net, key: &key },
             packet: &packet,
             role: Role { from_initiator: true, certain: true, is_first: true, idle: CoarseSpan::default() },

@@ -196,12 +196,13 @@ impl<'m> Exfiltration<'m> {
     /// Returns true, and leaves a request, if the flow must be looked at more closely.
     #[inline]
     pub(crate) fn segment(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) -> bool {
-        let FiveTuple { source, destination, tcp_flags, .. } = event.packet.tuple;
+        if !event.is_egress {
+            return false;
+        }
+        let FiveTuple { tcp_flags, .. } = event.packet.tuple;
         let is_one_way = tcp_flags.is_none() && event.session == ONE_WAY;
         let opens = !event.role.from_initiator && tcp_flags.is_some_and(TcpFlags::syn_only);
-        if !(event.role.from_initiator || is_one_way || opens)
-            || !self.is_egress(event.setting.home_net, source, destination)
-        {
+        if !(event.role.from_initiator || is_one_way || opens) {
             return false;
         }
         let (now, key) = (event.setting.now, event.setting.key);
@@ -233,15 +234,31 @@ impl<'m> Exfiltration<'m> {
         key: &HashKey,
         findings: &mut Findings<'_, '_>,
     ) {
-        let Some(entry) = self.table.entry(source_hash, packet.source, now) else { return };
-        let value = entry.value;
-        if value.bucket == self.rules.shape.bucket(now)
-            && let Some(left) = value.left.checked_sub(packet.wire_len)
-        {
-            value.left = left;
+        if self.count_granted(now, source_hash, packet.source, packet.wire_len) {
             return;
         }
-        self.rules.look(value, now, packet, key, findings);
+        let Some(entry) = self.table.entry(source_hash, packet.source, now) else { return };
+        self.rules.look(entry.value, now, packet, key, findings);
+    }
+
+    /// Counts the bytes of a packet for which [`Self::is_egress`] holds, if they were granted before. Otherwise changes nothing and
+    /// returns false: [`Self::count_egress`] must follow.
+    #[inline]
+    pub(crate) fn count_granted(
+        &mut self,
+        now: Timestamp,
+        source_hash: u32,
+        source: Address,
+        wire_len: u32,
+    ) -> bool {
+        let Some(live) = self.table.live(source_hash, source, now) else { return false };
+        if live.value.bucket != self.rules.shape.bucket(now) {
+            return false;
+        }
+        let Some(left) = live.value.left.checked_sub(wire_len) else { return false };
+        live.value.left = left;
+        live.touch();
+        true
     }
 
     /// Watches the destination of a packet: by every datagram that nobody answers, or by samples from now on, because both sides have
