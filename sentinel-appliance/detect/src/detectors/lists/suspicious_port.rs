@@ -15,7 +15,7 @@ use sentinel_units::{Port, Timestamp};
 
 use crate::incident::{Finding, Findings, scope};
 use crate::registry::{Detector, DetectorConfig};
-use crate::shared::event::{Event, Setting};
+use crate::shared::event::Event;
 use crate::shared::port_bloom::PortBloom;
 use crate::shared::rate::Activation;
 
@@ -132,12 +132,11 @@ impl<'m> SuspiciousPort<'m> {
         }
         let tuple = &event.packet.tuple;
         let port = if event.role.from_initiator { tuple.destination_port } else { tuple.source_port };
-        let is_high = port.0 >= FIRST_PEER_PORT;
-        if is_high || self.filter.may_contain(port) {
+        if port.0 >= FIRST_PEER_PORT && event.role.from_initiator {
+            self.count_peer(event);
+        }
+        if self.filter.may_contain(port) {
             let responder = if event.role.from_initiator { event.destination() } else { event.source() };
-            if is_high {
-                self.count_peer(event, responder);
-            }
             self.look_up(event, responder, findings);
         }
     }
@@ -151,13 +150,12 @@ impl<'m> SuspiciousPort<'m> {
 
     /// Counts a host outside that an inside host contacts at a high port.
     #[cold]
-    fn count_peer(&mut self, event: &Event<'_, '_>, responder: Endpoint) {
-        let Setting { home_net, key, .. } = event.setting;
-        if !event.role.from_initiator || !home_net.is_external(responder.address) {
-            return;
-        }
-        let bit = 1 << (key.address(responder.address) >> 26);
-        if let Some(peers) = self.peers(event) {
+    fn count_peer(&mut self, event: &Event<'_, '_>) {
+        let (setting, destination) = (event.setting, event.packet.tuple.destination);
+        let bit = 1 << (setting.key.address(destination) >> 26);
+        if setting.home_net.is_external(destination)
+            && let Some(peers) = self.peers(event)
+        {
             peers.newer |= bit;
         }
     }
