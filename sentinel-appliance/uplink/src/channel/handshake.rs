@@ -18,6 +18,10 @@ use core::mem;
 
 use sentinel_units::Uptime;
 use snow::HandshakeState;
+use snow::params::{
+    BaseChoice, CipherChoice, DHChoice, HandshakeChoice, HandshakeModifier, HandshakeModifierList,
+    HandshakePattern, HashChoice, NoiseParams,
+};
 
 use super::{Channel, Phase, Received, close_reason};
 use crate::error::SessionError;
@@ -25,7 +29,7 @@ use crate::frame::{HANDSHAKE_BUFFER_LEN, Incoming, LENGTH_LEN, Outgoing, Stage};
 use crate::key::{KeyPair, PublicKey};
 use crate::limits::Limits;
 use crate::noise::{Resolver, TAG_LEN};
-use crate::suite::Suite;
+use crate::suite::{Cipher, Suite};
 use crate::token::{Secret, Token, TokenId};
 
 /// Length of the first handshake message of IK: ephemeral key, sealed static key, sealed empty payload.
@@ -68,7 +72,7 @@ impl Channel {
         let preface = suite.preface();
         let secret = local.secret_bytes();
         // The preface is the prologue, so a change to it on the way fails the handshake.
-        let mut builder = builder(suite)?
+        let mut builder = builder(suite)
             .prologue(&preface)
             .and_then(|builder| builder.local_private_key(secret.as_slice()))
             .and_then(|builder| builder.remote_public_key(remote.as_bytes()))
@@ -192,9 +196,21 @@ impl Channel {
     }
 }
 
-pub(super) fn builder<'k>(suite: Suite) -> Result<snow::Builder<'k>, SessionError> {
-    let params = suite.noise_name().parse().map_err(close_reason)?;
-    Ok(snow::Builder::with_resolver(params, Box::new(Resolver)))
+pub(super) fn builder<'k>(suite: Suite) -> snow::Builder<'k> {
+    snow::Builder::with_resolver(params(suite), Box::new(Resolver))
+}
+
+/// What the name of the suite says. Not parsed from it: the parser knows every pattern of Noise, in 3 KiB.
+fn params(suite: Suite) -> NoiseParams {
+    let list = if suite.enrollment { vec![HandshakeModifier::Psk(2)] } else { vec![] };
+    let handshake =
+        HandshakeChoice { pattern: HandshakePattern::IK, modifiers: HandshakeModifierList { list } };
+    let cipher = match suite.cipher {
+        Cipher::AesGcm => CipherChoice::AESGCM,
+        Cipher::ChaChaPoly => CipherChoice::ChaChaPoly,
+    };
+    let (dh, hash) = (DHChoice::Curve25519, HashChoice::SHA256);
+    NoiseParams::new(suite.noise_name().into(), BaseChoice::Noise, handshake, dh, cipher, hash)
 }
 
 /// Handshake of the accepting side.
@@ -205,7 +221,7 @@ fn response(
 ) -> Result<Box<HandshakeState>, SessionError> {
     let preface = suite.preface();
     let secret = local.secret_bytes();
-    let builder = builder(suite)?
+    let builder = builder(suite)
         .prologue(&preface)
         .and_then(|builder| builder.local_private_key(secret.as_slice()))
         .map_err(close_reason)?;
@@ -224,4 +240,16 @@ fn answer(
         handshake.set_psk(2, psk.as_slice()).map_err(close_reason)?;
     }
     outgoing.put_frame(|out| handshake.write_message(&[], out).map_err(close_reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_those_of_the_name() {
+        for suite in Suite::ALL {
+            assert_eq!(Ok(params(suite)), suite.noise_name().parse());
+        }
+    }
 }

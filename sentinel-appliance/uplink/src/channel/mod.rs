@@ -322,7 +322,7 @@ mod tests {
                 .unwrap();
         let preface = suite.preface();
         let secret = remote.secret_bytes();
-        let bare = builder(suite).unwrap().prologue(&preface).unwrap();
+        let bare = builder(suite).prologue(&preface).unwrap();
         let mut bare = bare.local_private_key(secret.as_slice()).unwrap().build_responder().unwrap();
         let mut scratch = [0; 128];
         assert_eq!(channel.pending()[..6], [b'S', b'A', 1, 1, 0, 96]);
