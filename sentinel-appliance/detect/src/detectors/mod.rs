@@ -89,16 +89,16 @@ use crate::shared::event::{
 wiring::detectors! {
     // In the order of `Kind::ALL`. Shares are parts of the memory for tables; flows have FLOWS_SHARE.
     syn_sources: SynSources<'m> { detects: [port_scan: PortScan, syn_flood: SynFlood], reads: [host_sweep], table: syn_sources [SourceActivitySet; share 10], needs: [Requests] }
-    icmp_flood: IcmpFlood<'m> { detects: [icmp_flood: IcmpFlood], table: icmp_sources [SourceSet; share 3], needs: [Icmp] }
+    icmp_flood: IcmpFlood<'m> { detects: [icmp_flood: IcmpFlood], table: icmp_sources [SourceSet; share 4], needs: [Icmp] }
     suspicious_port: SuspiciousPort<'m> { detects: [suspicious_port: SuspiciousPort], list: listed_ports [ListedPort; entries 128], needs: [FirstPacket] }
     arp_spoof: ArpSpoof { detects: [arp_spoof: ArpSpoof], needs: [Elsewhere] }
-    dns_tunnel: DnsTunnel<'m> { detects: [dns_tunnel: DnsTunnel], table: dns_leaks [LeakSet; share 2], needs: [Payload(DNS), UnansweredDatagrams] }
-    exfiltration: Exfiltration<'m> { detects: [exfiltration: Exfiltration], reads: [beacon], table: egress_bytes [EgressBytesSet; share 2], needs: [Length] }
-    brute_force: BruteForce<'m> { detects: [brute_force: BruteForce], table: login_attempts [LoginAttemptsSet; share 3], needs: [WatchedRequests] }
-    udp_flood: UdpFlood<'m> { detects: [udp_flood: UdpFlood], table: udp_pairs [DatagramsSet; share 2], needs: [UnansweredDatagrams] }
+    dns_tunnel: DnsTunnel<'m> { detects: [dns_tunnel: DnsTunnel], table: dns_leaks [LeakSet; share 4], needs: [Payload(DNS), UnansweredDatagrams] }
+    exfiltration: Exfiltration<'m> { detects: [exfiltration: Exfiltration], reads: [beacon], table: egress_bytes [EgressBytesSet; share 4], needs: [Length] }
+    brute_force: BruteForce<'m> { detects: [brute_force: BruteForce], table: login_attempts [LoginAttemptsSet; share 5], needs: [WatchedRequests] }
+    udp_flood: UdpFlood<'m> { detects: [udp_flood: UdpFlood], table: udp_pairs [DatagramsSet; share 4], needs: [UnansweredDatagrams] }
     victims: Victims<'m> { detects: [tcp_flood: TcpFlood, fragment_flood: FragmentFlood], list: flood_victims [Victim; entries 32], needs: [Destinations, Icmp] }
-    contacts: FailedContacts<'m> { detects: [host_sweep: HostSweep], reads: [port_scan], table: contacts [ContactSet; share 2], needs: [Contacts, Icmp, Arp] }
-    dga: Dga<'m> { detects: [dga: Dga], table: dga_hosts [HostNamesSet; share 1], list: dga_names [u32; entries 2_048], needs: [Payload(DNS)] }
+    contacts: FailedContacts<'m> { detects: [host_sweep: HostSweep], reads: [port_scan], table: contacts [ContactSet; share 4], needs: [Contacts, Icmp, Arp] }
+    dga: Dga<'m> { detects: [dga: Dga], table: dga_hosts [HostNamesSet; share 2], list: dga_names [u32; entries 2_048], needs: [Payload(DNS)] }
     link_layer: LinkLayer<'m> { detects: [ndp_spoof: NdpSpoof, rogue_dhcp: RogueDhcp, rogue_ra: RogueRa, rogue_dns: RogueDns, dhcp_starvation: DhcpStarvation], reads: [arp_spoof], list: neighbours [Neighbour; entries 1024], needs: [Sender, Icmp, Arp] }
     mac_flood: MacFlood<'m> { detects: [mac_flood: MacFlood], reads: [new_device], list: mac_filter [u32; entries 1024], needs: [Sender, Icmp, Arp] }
     names: Names<'m> { detects: [nxdomain_burst: NxdomainBurst, dns_rebinding: DnsRebinding, punycode_lookalike: PunycodeLookalike, fast_flux: FastFlux], reads: [dns_tunnel], list: dns_answers [AnsweredName; entries 256], needs: [Payload(DNS), UnansweredDatagrams] }

@@ -31,7 +31,7 @@ impl Recycle for SourceActivity {
     }
 }
 
-/// Storage for four sources: about 5.8 KiB.
+/// Storage for four sources: about 3.9 KiB.
 pub type SourceActivitySet = Set<Address, SourceActivity>;
 
 /// The sources, and the detectors that count for them.

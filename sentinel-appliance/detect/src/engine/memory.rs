@@ -42,7 +42,7 @@ pub struct Capacities {
 }
 
 /// Share of the flow table; the detectors' tables have theirs in the table of detectors.
-const FLOWS_SHARE: usize = 10;
+const FLOWS_SHARE: usize = 22;
 /// Memory below which lists of two sizes have the smaller one.
 const TINY_BYTES: usize = 1 << 20;
 /// Parts that the memory is divided into.

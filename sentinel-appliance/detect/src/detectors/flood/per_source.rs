@@ -10,10 +10,10 @@ use crate::incident::{Finding, Findings};
 use crate::shared::event::Counted;
 use crate::shared::rate::{Activation, Threshold, earlier};
 
-/// Packets up to which a threshold is exact; a larger one is met within 1 %.
-pub(super) const MARKS: usize = 256;
+/// Packets up to which a threshold is exact; a larger one is met within 2 %, at 200 packets within four of them.
+pub(super) const MARKS: usize = 128;
 
-/// Times of the last packets of one source: a sliding-window log of 1 KiB.
+/// Times of the last packets of one source: a sliding-window log of half a KiB.
 pub(crate) type Times = SlidingLog<MARKS>;
 
 /// Test of the times of one source against a threshold. It holds no table, so that detectors can keep the times beside other
