@@ -1,9 +1,9 @@
-//! System calls without a safe interface: `seccomp(2)` and Landlock.
+//! System calls without a safe interface: `seccomp(2)`, Landlock, and `madvise(2)` for code.
 //!
-//! JUSTIFICATION for all `unsafe` calls of this file: neither rustix nor the standard library has these calls, and a
-//! package for Landlock adds 16 KiB to the program.
+//! JUSTIFICATION for all `unsafe` calls of this file: neither rustix nor the standard library has a safe form of these calls, and
+//! a package for Landlock adds 16 KiB to the program.
 
-#![allow(unsafe_code, reason = "seccomp(2) and landlock(7) have no safe interface")]
+#![allow(unsafe_code, reason = "seccomp(2), landlock(7) and madvise(2) have no safe interface")]
 
 use std::ffi::{c_int, c_long, c_uint, c_ulong};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -153,6 +153,22 @@ pub(crate) fn is_refused(number: c_long, arguments: [c_long; 4]) -> bool {
     let result = checked(unsafe { libc::syscall(number, a, b, c, d, 0_usize) });
     IS_TRIAL.store(false, Ordering::Relaxed);
     STOPPED.load(Ordering::Relaxed) & NOTED != 0 || matches!(result, Err(Errno::PERM | Errno::ACCESS))
+}
+
+/// Takes the pages that lie between two functions of the program out of memory (`MADV_DONTNEED`). They are read again from its file
+/// when they are used.
+pub(crate) fn discard_code(from: fn() -> u8, to: fn() -> u8) -> Result<(), Errno> {
+    // SAFETY: no arguments but a constant.
+    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(0);
+    #[expect(clippy::as_conversions, reason = "the address of a function is a number only by a cast")]
+    let (from, to) = ((from as usize).checked_next_multiple_of(page).ok_or(Errno::INVAL)?, to as usize);
+    // None, if there is no whole page between them.
+    let length = to.saturating_sub(from) / page * page;
+    let start = ptr::without_provenance_mut(from);
+    // SAFETY: whole pages of the program's code, because a function is on either side of them. Code is never written to, so
+    // these pages are those of the file before and after the call.
+    let result = unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) };
+    checked(result.into()).map(|_| ())
 }
 
 fn checked(result: c_long) -> Result<c_long, Errno> {

@@ -9,6 +9,7 @@
 //! - [`capability`]: capability sets, bounding set, securebits, `no_new_privs`;
 //! - [`seccomp`]: allow-list of system calls, compiled to classic BPF;
 //! - [`landlock`]: allow-list of paths;
+//! - [`code`]: pages of code that has done its work;
 //! - [`trial`]: attempts at what must be refused;
 //! - `kernel`: the system calls that have no safe interface, and all `unsafe` code.
 //!
@@ -17,6 +18,7 @@
 
 pub mod account;
 pub mod capability;
+pub mod code;
 mod kernel;
 pub mod landlock;
 pub mod seccomp;

@@ -7,6 +7,7 @@ use crate::settings::lists::Lists;
 use crate::settings::{Problem, Settings, environment, restart_needed};
 use crate::spool::FlushPolicy;
 use crate::system::clock;
+use crate::system::prefault;
 use crate::terminal::count::count;
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
@@ -26,6 +27,8 @@ pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
         Some(error) => log::error(format_args!("{error}")),
         None => log::info(format_args!("settings reloaded")),
     }
+    // Reading settings maps code of the start again.
+    prefault::give_back_start();
     shared.last_reload.replace(Some(LastReload { at: clock::wall(), error }));
 }
 
