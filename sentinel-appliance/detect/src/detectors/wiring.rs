@@ -24,6 +24,13 @@
 //! The helper macros below expand to code for some needs and to nothing for all others, so that a detector has only the
 //! methods of its own needs and no call is generated for the rest.
 
+/// Calls `make` in a frame of its own. In one frame all detectors would take more than 32 KiB, which MIPS does not address in one
+/// instruction.
+#[inline(never)]
+pub(super) fn apart<T>(make: impl FnOnce() -> T) -> T {
+    make()
+}
+
 /// Generates from the table: [`DETECTORS`](super::DETECTORS), `Configs`, `Tables`, `TableCapacities` and `Detectors`.
 ///
 /// `detects` names the settings sections of the entry (two detectors may share one table), `reads` those of other entries that it
@@ -151,10 +158,12 @@ macro_rules! detectors {
         }
 
         impl<'m> Detectors<'m> {
+            #[inline(never)] // runs once
             pub(crate) fn new(tables: Tables<'m>, configs: &Configs) -> Self {
+                use $crate::detectors::wiring::apart;
                 let [$($($name),+),+] = configs;
                 let mut new = Self {
-                    $($field: <$type>::new($(tables.$table,)? $(tables.$list,)* $(tables.$spare,)? $($name),+ $(, $($read),+)?),)+
+                    $($field: apart(|| <$type>::new($(tables.$table,)? $(tables.$list,)* $(tables.$spare,)? $($name),+ $(, $($read),+)?)),)+
                     watched_ports: $crate::shared::port_bloom::PortBloom::default(),
                     session: 0,
                     is_egress: false,

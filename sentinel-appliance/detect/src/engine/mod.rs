@@ -96,6 +96,7 @@ pub struct Engine<'m> {
 impl<'m> Engine<'m> {
     /// An engine over lent storage.
     #[must_use]
+    #[inline(never)] // runs once
     pub fn new(
         storage: Storage<'m>,
         key: HashKey,

@@ -113,7 +113,7 @@ fn incidents(number: usize) -> String {
 
 /// Engine with one of the two settings, and the opening alerts of its incidents.
 struct Run {
-    analyser: Analyser,
+    analyser: Box<Analyser>,
     opened: Vec<Alert>,
 }
 

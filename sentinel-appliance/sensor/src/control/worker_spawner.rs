@@ -121,7 +121,7 @@ impl WorkerSpawner<'_> {
         Ok((workers, WorkerThreads { alerts, alert_event, stop, threads }))
     }
 
-    fn analyser(&self, index: u32, siblings: Option<&SiblingWorkers>) -> Analyser {
+    fn analyser(&self, index: u32, siblings: Option<&SiblingWorkers>) -> Box<Analyser> {
         let memory_kib = memory::share(self.settings.memory_kib, self.settings.workers);
         let mut analyser = Analyser::new(memory_kib, HashKey::new(self.seed), self.config);
         if siblings.is_some() {

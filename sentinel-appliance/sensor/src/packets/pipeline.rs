@@ -30,7 +30,7 @@ use crate::worker::analyser::{Analyser, LiveConfig};
 pub(crate) struct PacketPipeline {
     options: PacketOptions,
     bulk_action: Option<BulkAction>,
-    analyser: Option<Analyser>,
+    analyser: Option<Box<Analyser>>,
     flows: Option<FlowView>,
     records: Option<RecordView>,
     output: Output,
@@ -360,7 +360,7 @@ impl PacketPipeline {
     }
 }
 
-fn analyser(settings: &Settings, seed: u64, networks: &[Prefix]) -> Result<Analyser, Failure> {
+fn analyser(settings: &Settings, seed: u64, networks: &[Prefix]) -> Result<Box<Analyser>, Failure> {
     let live_config = LiveConfig::new(settings, networks, Lists::load(settings, settings)?);
     Ok(Analyser::new(settings.memory_kib, HashKey::new(seed), &live_config))
 }

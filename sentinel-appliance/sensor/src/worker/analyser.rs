@@ -63,8 +63,10 @@ pub(crate) fn tables(memory_kib: u32) -> impl Iterator<Item = TableSize> {
 }
 
 impl Analyser {
-    /// Allocates all tables, for the life of the program.
-    pub(crate) fn new(memory_kib: u32, key: HashKey, live_config: &LiveConfig) -> Self {
+    /// Allocates all tables, for the life of the program. Boxed: by value the engine, of some twenty KiB, would be in the frame of each
+    /// caller, and MIPS does not address a frame of more than 32 KiB in one instruction.
+    #[inline(never)]
+    pub(crate) fn new(memory_kib: u32, key: HashKey, live_config: &LiveConfig) -> Box<Self> {
         let (capacities, reassembly) = capacities(memory_kib);
         let storage = Storage::allocate(&capacities, &mut PrefaultedAllocator);
         let mut engine = Engine::new(
@@ -78,7 +80,7 @@ impl Analyser {
         // The settings allow as many as fit.
         let _all_fit = engine.set_allow_rules(&live_config.allow_rules);
         engine.enable_reassembly(ReassemblyStorage::allocate(&reassembly, &mut PrefaultedAllocator));
-        Self { engine }
+        Box::new(Self { engine })
     }
 
     /// Applies new settings; tables and open incidents stay.
@@ -162,6 +164,14 @@ impl TableAllocator<'static> for PrefaultedAllocator {
         let mut memory = Vec::with_capacity(count);
         // `black_box`: of a value known to be zero the compiler may make a zeroed allocation, which writes no page.
         memory.extend(std::iter::repeat_n(std::hint::black_box(empty), count));
+        memory.leak()
+    }
+
+    #[inline(never)] // short frames: together they would be longer than MIPS addresses in one instruction
+    fn allocate_default<T: Clone + Default + 'static>(&mut self, count: usize) -> &'static mut [T] {
+        // `black_box` as above, of the memory: the values are made in their places.
+        let mut memory = std::hint::black_box(Vec::with_capacity(count));
+        memory.resize_with(count, T::default);
         memory.leak()
     }
 

@@ -34,7 +34,7 @@ const STACK_BYTES_BELOW: usize = 8 * 1024;
 
 /// State of a worker besides its rings.
 pub(crate) struct Worker {
-    pub(crate) analyser: Analyser,
+    pub(crate) analyser: Box<Analyser>,
     pub(crate) alerts: AlertProducer,
     pub(crate) commands: Consumer<'static, NumberedCommand>,
     pub(crate) replies: Producer<'static, Reply>,

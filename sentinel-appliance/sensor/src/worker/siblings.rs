@@ -328,7 +328,7 @@ mod tests {
 
     struct WorkerGroup {
         fanout: &'static FanoutGroup,
-        workers: Vec<(Analyser, Option<SiblingWorkers>)>,
+        workers: Vec<(Box<Analyser>, Option<SiblingWorkers>)>,
         alerts: BTreeSet<(&'static str, Option<Address>)>,
     }
 
