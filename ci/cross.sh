@@ -111,8 +111,8 @@ emulator_of() {
     esac
 }
 
-# Identical functions become one, and what only other commands than `run` use is placed apart.
-lld_flags="--icf=all -T $cache/sections.ld"
+# Identical functions become one, texts share their ends, and what `run` does not use once it captures is placed apart.
+lld_flags="--icf=all -O2 -T $cache/sections.ld"
 
 # On MIPS similar functions are placed beside each other, for packing: 5 KiB less flash. zig's lld 20 cannot do this; Debian's 22
 # links everything else to the same bytes.
