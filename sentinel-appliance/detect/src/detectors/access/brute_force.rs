@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(opened(each(60, 100, two_sources)).len(), 2);
     }
 
-    /// 64 times are kept: up to there the threshold is exact, above it the alert may come up to two strides late and never early.
+    /// 64 times are kept: up to there the threshold is exact, above it the alert of a burst comes at it as well.
     #[test]
     fn thresholds_are_exact_up_to_the_marks_and_never_early_above() {
         let login = |number| tcp((ATTACKER, 20_000 + number), (VICTIM, 22), SYN);

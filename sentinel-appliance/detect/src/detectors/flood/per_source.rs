@@ -10,7 +10,7 @@ use crate::incident::{Finding, Findings};
 use crate::shared::event::Counted;
 use crate::shared::rate::{Activation, Threshold, earlier};
 
-/// Packets up to which a threshold is exact; a larger one is met within 2 %, at 200 packets within four of them.
+/// Packets up to which a threshold is exact; a larger one is met less than 1 % late, at 200 packets one of them, and never early.
 pub(super) const MARKS: usize = 128;
 
 /// Times of the last packets of one source: a sliding-window log of half a KiB.
