@@ -1,6 +1,7 @@
 //! `sentinel run`: opens everything, starts the workers, becomes the control thread.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sentinel_capture::interfaces::Interface;
@@ -224,7 +225,7 @@ fn start_workers(
     settings: &Settings,
 ) -> Result<(Workers, WorkerThreads, &'static Watchdog), Failure> {
     let lists = crate::settings::lists::Lists::load(settings, settings)?;
-    let config = LiveConfig::new(settings, &opened.prefixes, lists);
+    let config = Arc::new(LiveConfig::new(settings, &opened.prefixes, lists));
     // Before the filters are attached, so that every frame is counted.
     let mut accounting = FilterAccounting::new(settings.interface.clone());
     accounting.restart(!settings.filter.is_empty(), &Snapshot::default().interfaces);
@@ -235,7 +236,7 @@ fn start_workers(
         settings,
         seed: opened.seed,
         fanout: opened.fanout,
-        config: &config,
+        config,
         filters: &opened.filters,
         clock: opened.clock,
         watchdog,

@@ -1,5 +1,7 @@
 //! Start of the worker threads, with the queues between them and the control thread.
 
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use heapless::spsc::Queue;
@@ -27,10 +29,12 @@ use crate::worker::kernel_filters::KernelFilters;
 use crate::worker::memory;
 use crate::worker::packet_memory::PacketMemory;
 use crate::worker::ring_set::RingSet;
-use crate::worker::siblings::{self, SiblingWorkers};
+use crate::worker::siblings;
 use crate::worker::snapshot::{Snapshot, SnapshotCell, SnapshotCells};
 
 const WORKER_STACK_BYTES: usize = 128 * 1024;
+/// Stack on which an engine is built: its frames take 90 KiB on x86-64.
+const BUILD_STACK_BYTES: usize = 256 * 1024;
 
 /// Parameters that all workers share.
 pub(crate) struct WorkerSpawner<'s> {
@@ -38,7 +42,7 @@ pub(crate) struct WorkerSpawner<'s> {
     /// Key of the hash tables.
     pub(crate) seed: u64,
     pub(crate) fanout: &'static FanoutGroup,
-    pub(crate) config: &'s LiveConfig,
+    pub(crate) config: Arc<LiveConfig>,
     pub(crate) filters: &'s KernelFilters,
     pub(crate) clock: Clock,
     pub(crate) watchdog: &'static Watchdog,
@@ -54,7 +58,7 @@ struct Signals {
 impl WorkerSpawner<'_> {
     /// Starts one worker for each list of interfaces, in that order; each takes one of `canaries`, as far as there are any.
     ///
-    /// Not inlined: workers are built on the stack, which the control thread uses again.
+    /// Not inlined: the control thread uses this part of the stack again.
     #[inline(never)]
     pub(crate) fn start(
         self,
@@ -63,7 +67,7 @@ impl WorkerSpawner<'_> {
         accounting: FilterAccounting,
     ) -> Result<(Workers, WorkerThreads), Failure> {
         let count = interfaces.len();
-        let failed = |error: std::io::Error| Failure::new(format!("starting a worker: {error}"));
+        let failed = |error: io::Error| Failure::new(format!("starting a worker: {error}"));
         let cells: &'static [SnapshotCell] =
             Box::leak((0..count).map(|_| SnapshotCell::new()).collect::<Vec<_>>().into_boxed_slice());
         let kept_frames = usize::try_from(self.settings.max_packets).unwrap_or(0).div_ceil(count.max(1));
@@ -87,7 +91,7 @@ impl WorkerSpawner<'_> {
             let replies: &'static mut Queue<Reply, REPLY_QUEUE_LEN> = Box::leak(Box::default());
             let (reply_producer, replies) = replies.split();
             let mut worker = Box::new(Worker {
-                analyser: self.analyser(index, siblings.as_ref()),
+                analyser: self.analyser(index, siblings.is_some()).map_err(failed)?,
                 alerts: alert_producer,
                 commands,
                 replies: reply_producer,
@@ -121,13 +125,15 @@ impl WorkerSpawner<'_> {
         Ok((workers, WorkerThreads { alerts, alert_event, stop, threads }))
     }
 
-    fn analyser(&self, index: u32, siblings: Option<&SiblingWorkers>) -> Box<Analyser> {
-        let memory_kib = memory::share(self.settings.memory_kib, self.settings.workers);
-        let mut analyser = Analyser::new(memory_kib, HashKey::new(self.seed), self.config);
-        if siblings.is_some() {
-            analyser.set_shard(index, self.settings.workers);
+    fn analyser(&self, index: u32, has_siblings: bool) -> io::Result<Box<Analyser>> {
+        let (config, seed, workers) = (Arc::clone(&self.config), self.seed, self.settings.workers);
+        let memory_kib = memory::share(self.settings.memory_kib, workers);
+        let make = move || Analyser::new(memory_kib, HashKey::new(seed), &config);
+        let mut analyser = thread::aside(BUILD_STACK_BYTES, make)?;
+        if has_siblings {
+            analyser.set_shard(index, workers);
         }
-        analyser
+        Ok(analyser)
     }
 
     fn rings(&self, interfaces: Vec<CaptureInterface>, canary: Option<Ring>) -> Result<RingSet, Failure> {

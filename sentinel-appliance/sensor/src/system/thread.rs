@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
 /// Starts a thread. Boxed, because `Builder::spawn` is compiled for each type of closure: 3 KiB of flash each.
@@ -15,6 +16,28 @@ pub(crate) fn start(
     work: Box<dyn FnOnce() + Send>,
 ) -> io::Result<JoinHandle<()>> {
     Builder::new().name(name.into()).stack_size(stack_bytes).spawn(work)
+}
+
+/// Runs `make` on a thread of its own, whose stack is unmapped when it has ended: what is built through long frames leaves nothing on
+/// the stack of the caller.
+///
+/// # Errors
+/// The kernel refuses the thread or its stack.
+pub(crate) fn aside<T: Send + 'static>(
+    stack_bytes: usize,
+    make: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let slot = Arc::new(Mutex::new(None));
+    let filled = Arc::clone(&slot);
+    let work = Box::new(move || {
+        let made = make();
+        if let Ok(mut slot) = filled.lock() {
+            *slot = Some(made);
+        }
+    });
+    // An error means that it panicked; then the slot is empty.
+    let _ended = start("start", stack_bytes, work)?.join();
+    slot.lock().ok().and_then(|mut slot| slot.take()).ok_or_else(|| ErrorKind::Other.into())
 }
 
 /// State of a thread of this process, from `/proc`.
@@ -54,6 +77,13 @@ fn parse(text: &[u8]) -> Option<ThreadState> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_made_aside_arrives() {
+        let caller = std::thread::current().id();
+        let make = move || Box::new((std::thread::current().id() != caller, 7));
+        assert_eq!(*aside(64 * 1024, make).unwrap(), (true, 7));
+    }
 
     #[test]
     fn the_state_of_a_thread_is_read() {
