@@ -15,9 +15,10 @@ use crate::table::Recycle;
 pub struct EventLimit {
     /// Events for each mark: 1 if all times fit the ring.
     stride: u32,
-    /// Marks before the newest one, and events behind it, that together are as many events as the limit.
+    /// Marks before the newest one that make the limit, with the events behind the newest.
     marks: u32,
-    behind: u32,
+    /// Events to come before the next mark, above which those behind the newest are too few, and one mark more is needed.
+    most_to_come: u32,
     /// Window, in ticks of 2^20 ns.
     window: u32,
 }
@@ -34,7 +35,8 @@ impl EventLimit {
         let others = events.saturating_sub(1);
         // One mark alone makes one stride of all events.
         let stride = others.div_ceil(capacity.saturating_sub(1).max(1)).max(1);
-        Self { stride, marks: others / stride, behind: others % stride, window: span(window) }
+        let (marks, behind) = (others / stride, others % stride);
+        Self { stride, marks, most_to_come: stride - 1 - behind, window: span(window) }
     }
 }
 
@@ -53,7 +55,7 @@ impl LimitReached {
 /// Ring of the times of the last `N` marks, in 4 `N` + 8 bytes. `N` is a power of two below 65,536.
 //
 // Invariants: mark `m` is `times[m % N]`, and marks `mark_count - N .. mark_count` are in the ring, as far as they are not
-// negative. `EventLimit::marks` is below `N`, and below `N - 1` unless `behind` is 0, so the mark that `add` reads has been written.
+// negative. `EventLimit::marks` is below `N`, and below `N - 1` where one more may be needed, so the mark that `add` reads has been written.
 #[derive(Clone, Copy, Debug)]
 pub struct SlidingLog<const N: usize> {
     times: [u32; N],
@@ -86,18 +88,21 @@ impl<const N: usize> SlidingLog<N> {
     pub fn add(&mut self, limit: EventLimit, now: Timestamp) -> Option<LimitReached> {
         let () = Self::IS_POWER_OF_TWO;
         let now = ticks(now);
-        if self.until_mark == 0 {
-            self.until_mark = limit.stride;
+        if let Some(left) = self.until_mark.checked_sub(1) {
+            self.until_mark = left;
+        } else {
+            self.until_mark = limit.stride - 1;
             *self.time_mut(self.mark_count) = now;
             // Instead of wrapping to zero, which means an empty ring, the count goes back to 2^31: a multiple of `N`, so the
             // place in the ring stays right.
             self.mark_count =
                 if self.mark_count == u32::MAX { u32::MAX / 2 + 1 } else { self.mark_count + 1 };
         }
-        self.until_mark -= 1;
-        // Events behind the newest mark: where they are too few, one mark more is needed.
-        let is_more_needed = (limit.stride - 1).saturating_sub(self.until_mark) < limit.behind;
-        let marks = limit.marks + u32::from(is_more_needed);
+        // Ends here for most sources.
+        if self.mark_count <= limit.marks {
+            return None;
+        }
+        let marks = limit.marks + u32::from(self.until_mark > limit.most_to_come);
         if self.mark_count <= marks {
             return None;
         }
