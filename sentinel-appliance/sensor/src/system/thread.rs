@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, JoinHandle};
 
 /// Starts a thread. Boxed, because `Builder::spawn` is compiled for each type of closure: 3 KiB of flash each.
@@ -23,21 +23,18 @@ pub(crate) fn start(
 ///
 /// # Errors
 /// The kernel refuses the thread or its stack.
-pub(crate) fn aside<T: Send + 'static>(
+pub(crate) fn aside<T: Send + Sync + 'static>(
     stack_bytes: usize,
     make: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
-    let slot = Arc::new(Mutex::new(None));
+    let slot = Arc::new(OnceLock::new());
     let filled = Arc::clone(&slot);
     let work = Box::new(move || {
-        let made = make();
-        if let Ok(mut slot) = filled.lock() {
-            *slot = Some(made);
-        }
+        let _is_empty = filled.set(make());
     });
     // An error means that it panicked; then the slot is empty.
     let _ended = start("start", stack_bytes, work)?.join();
-    slot.lock().ok().and_then(|mut slot| slot.take()).ok_or_else(|| ErrorKind::Other.into())
+    Arc::into_inner(slot).and_then(OnceLock::into_inner).ok_or_else(|| ErrorKind::Other.into())
 }
 
 /// State of a thread of this process, from `/proc`.
