@@ -134,6 +134,10 @@ kinds! {
     TlsRisk { "tls_risk", "TLS risk", Magenta, "T1557" },
     /// Two hosts exchange data in echo messages. Non-Application Layer Protocol.
     IcmpTunnel { "icmp_tunnel", "ICMP tunnel", Green, "T1095" },
+    /// A program and no person sends requests. Active Scanning, which attack tools and crawlers do.
+    Bot { "bot", "Bot", Cyan, "T1595" },
+    /// A host begins TLS as a program that a list calls malicious. Encrypted Channel: Asymmetric Cryptography.
+    MaliciousFingerprint { "malicious_fingerprint", "Malicious fingerprint", Magenta, "T1573.002" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -329,6 +333,16 @@ tests! {
     TlsRisk { TlsRisk, Kind::TlsRisk.name(), "was offered poor TLS", "by" },
     /// [`Kind::IcmpTunnel`]: echo messages whose data ping programs do not send.
     IcmpTunnel { IcmpTunnel, Kind::IcmpTunnel.name(), "exchanged data in echo messages", "with" },
+    /// [`Kind::Bot`]: user agent of a tool, a library or a crawler.
+    BotUserAgent { Bot, "user_agent", "sent requests with the user agent of a program", "to" },
+    /// [`Kind::Bot`]: user agent of a browser without the headers that all browsers send.
+    BotBehaviour { Bot, "behaviour", "sent requests in the name of a browser, without the headers that browsers send,", "to" },
+    /// [`Kind::MaliciousFingerprint`]: JA3 or JA4 of a client.
+    MaliciousFingerprint { MaliciousFingerprint, Kind::MaliciousFingerprint.name(), "began TLS like a program that a list calls malicious", "with" },
+    /// [`Kind::MaliciousDomain`]: a listed address of a page or file.
+    MaliciousUrl { MaliciousDomain, "url", "listed as malicious", "at" },
+    /// [`Kind::MaliciousDomain`]: a name or URL of which 16 bits of a hash are those of a listed one.
+    MaliciousUnconfirmed { MaliciousDomain, "unconfirmed", "perhaps listed as malicious", "at" },
 }
 
 impl Test {

@@ -175,9 +175,11 @@ fn alerts_of(corpus: &Path, capture: &Capture) -> Vec<String> {
                         | "crafted_packets"
                         | "host_sweep"
                         | "per_victim"
-                        // What payloads show besides: log-ins in clear text, and old TLS.
+                        // What payloads show besides: log-ins in clear text, old TLS, and programs that ask.
                         | "cleartext_credentials"
                         | "tls_risk"
+                        | "user_agent"
+                        | "behaviour"
                 )
             )
         };

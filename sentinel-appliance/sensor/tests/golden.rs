@@ -173,7 +173,7 @@ fn lists_of_the_operator_stand_beside_those_built_in() {
         let opened = alerts.filter(|alert| alert["phase"] == "open");
         opened.map(|alert| alert["test"].as_str().unwrap().to_owned()).collect()
     };
-    let (address, names) = ("suspicious-port-ordinary.pcap", "listed-names.pcap");
+    let (address, names, hellos) = ("suspicious-port-ordinary.pcap", "listed-names.pcap", "tls-none.pcap");
     for (capture, lists, tests) in [
         (address, "{}", &[][..]),
         (address, r#"{"malicious":{"addresses":["203.0.113.50"]}}"#, &["malicious_ip"]),
@@ -194,6 +194,12 @@ fn lists_of_the_operator_stand_beside_those_built_in() {
             r#"{"malicious":{"domains":["example.net"]}}"#,
             &["chat_app", "malicious_domain", "cloud_storage", "suspicious_tld"],
         ),
+        (
+            hellos,
+            r#"{"malicious":{"fingerprints":["b32309a26951912be7dba376398abc3b"]}}"#,
+            &["malicious_fingerprint", "malicious_fingerprint"],
+        ),
+        (hellos, r#"{"malicious":{"fingerprints":["00000000000000000000000000000000"]}}"#, &[]),
         (names, r#"{"chat":[],"allowed":{"domains":["dropbox.com"]}}"#, &["suspicious_tld"]),
     ] {
         assert_eq!(opened(capture, lists), tests, "{lists}");

@@ -56,14 +56,16 @@ use flood::icmp::{IcmpFlood, SourceSet};
 use flood::syn::SynFlood;
 use flood::udp::{DatagramsSet, UdpFlood};
 use flood::victims::{FragmentFlood, TcpFlood, Victim, Victims};
+use lists::fingerprint::MaliciousFingerprint;
 use lists::signatures::{
     ChatApp, CloudStorage, DatacenterIp, MaliciousDomain, MaliciousIp, ProxyVpn, Signatures, SuspiciousTld,
     Tor,
 };
 use lists::suspicious_port::{ListedPort, SuspiciousPort};
+use payload::bot::Bot;
 use payload::credentials::CleartextCredentials;
 use payload::icmp_tunnel::{EchoPair, IcmpTunnel};
-use payload::tls::TlsRisk;
+use payload::tls::{Part, TlsRisk};
 use payload::watch::{FirstPayloads, WATCHED, Watch};
 use scan::TFTP;
 use scan::contact_table::ContactSet;
@@ -105,10 +107,12 @@ wiring::detectors! {
     beacon: Beacon<'m> { detects: [beacon: Beacon], reads: [dns_tunnel], list: beacon_pairs [Pair; entries 224, tiny 32], list: beacon_filters [u32; entries 2_048, tiny 384], needs: [Sender] }
     new_device: NewDevice { detects: [new_device: NewDevice], needs: [Elsewhere] }
     large_transfer: LargeTransfer<'m> { detects: [large_transfer: LargeTransfer], list: transfers [Transfer; entries 64, tiny 16], needs: [Elsewhere] }
-    signatures: Signatures<'m> { detects: [chat_app: ChatApp, cloud_storage: CloudStorage, suspicious_tld: SuspiciousTld, malicious_domain: MaliciousDomain, malicious_ip: MaliciousIp, tor: Tor, datacenter_ip: DatacenterIp, proxy_vpn: ProxyVpn], spare: signatures [bytes 64], needs: [Questions, NewFlow] }
-    payloads: FirstPayloads<'m> { detects: [cleartext_credentials: CleartextCredentials], reads: [tls_risk], list: payload_servers [u32; entries 1024, tiny 256], list: payload_watches [Watch; entries 32], list: payload_flight [u8; entries 3072], needs: [FirstPayloads] }
+    signatures: Signatures<'m> { detects: [chat_app: ChatApp, cloud_storage: CloudStorage, suspicious_tld: SuspiciousTld, malicious_domain: MaliciousDomain, malicious_ip: MaliciousIp, tor: Tor, datacenter_ip: DatacenterIp, proxy_vpn: ProxyVpn], reads: [malicious_fingerprint], spare: signatures [bytes 64], needs: [Questions, NewFlow] }
+    payloads: FirstPayloads<'m> { detects: [cleartext_credentials: CleartextCredentials], reads: [tls_risk, bot], list: payload_servers [u32; entries 1024, tiny 256], list: payload_watches [Watch; entries 32], list: payload_flight [u8; entries 3072], needs: [FirstPayloads] }
     tls_risk: TlsRisk { detects: [tls_risk: TlsRisk], needs: [Elsewhere] }
     icmp_tunnel: IcmpTunnel<'m> { detects: [icmp_tunnel: IcmpTunnel], list: echo_pairs [EchoPair; entries 16], needs: [Icmp] }
+    bot: Bot { detects: [bot: Bot], needs: [Elsewhere] }
+    malicious_fingerprint: MaliciousFingerprint { detects: [malicious_fingerprint: MaliciousFingerprint], needs: [Elsewhere] }
 }
 
 /// Request of a detector about the flow of the packet that it was shown last. Packets of its direction stay [`Full`].
@@ -233,9 +237,9 @@ impl<'m> Detectors<'m> {
         }
     }
 
-    /// Servers that made room for others in the memory of first payloads.
+    /// Servers and hosts that made room for others in the memory of first payloads.
     pub(crate) const fn payload_evictions(&self) -> u64 {
-        self.payloads.evictions()
+        self.payloads.evictions() + self.bot.evictions()
     }
 
     /// Bindings, takeovers and servers of links that were given up for want of room.
@@ -257,8 +261,14 @@ impl<'m> Detectors<'m> {
     /// What follows from the configuration of several detectors.
     pub(crate) fn configured(&mut self, configs: &Configs) {
         self.victims.configure_kinds(configs);
-        self.dns_tunnel.set_read(self.signatures.reads_names());
+        self.update_lists();
         self.update_watched_ports();
+    }
+
+    /// What follows from the lists of names, addresses and fingerprints.
+    fn update_lists(&mut self) {
+        self.dns_tunnel.set_read(self.signatures.reads_names());
+        self.payloads.set_lookups(self.signatures.reads_names(), self.signatures.reads_fingerprints());
     }
 
     /// Counts of the victims of floods, for packets that no other detector needs.
@@ -322,11 +332,20 @@ impl<'m> Detectors<'m> {
         false
     }
 
-    /// Looks the server up that a first payload names.
+    /// Shows the first payload of a client to those that look up what it says of server and program.
     #[inline]
-    fn server_name(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
-        if core::mem::take(&mut self.payloads.names_server) {
-            self.signatures.server_name(event, findings);
+    fn first_payload(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+        if let Some(part) = self.payloads.first_payload.take() {
+            self.read_first_payload(event, part, findings);
+        }
+    }
+
+    #[cold] // once or twice in a connection that is watched
+    fn read_first_payload(&mut self, event: &Event<'_, '_>, part: Part, findings: &mut Findings<'_, '_>) {
+        let payload = self.payloads.joined(part).unwrap_or_else(|| event.packet.payload());
+        self.signatures.first_payload(event, part, payload, findings);
+        if !matches!(part, Part::Joined(_)) {
+            self.bot.request(event, findings);
         }
     }
 
@@ -398,7 +417,7 @@ impl<'m> Detectors<'m> {
                 true
             }
         };
-        self.dns_tunnel.set_read(self.signatures.reads_names());
+        self.update_lists();
         fits
     }
 

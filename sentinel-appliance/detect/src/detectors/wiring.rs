@@ -16,7 +16,7 @@
 //! | `Destinations` | `concerns_segment`, `tcp`, `concerns_datagram`, `datagram`, `response` |
 //! | `Contacts` | `Detectors::contact` |
 //! | `Sender` | `segment`, `reads` |
-//! | `FirstPayloads` | `concerns`, `segment`, `concerns_datagram`, `datagram`, and `Detectors::server_name` |
+//! | `FirstPayloads` | `concerns`, `segment`, `concerns_datagram`, `datagram`, and `Detectors::first_payload` |
 //! | `Elsewhere` | none: another entry reads its settings |
 //! | `Length` | `segment`, `packet`, `is_egress`, `count_egress` |
 //! | `Icmp`, `Arp` | `packet` |
@@ -250,7 +250,7 @@ macro_rules! detectors {
                         $need {
                             if self.$field.concerns(event, flags) {
                                 is_unanswered |= self.$field.segment(event, flags, findings);
-                                self.server_name(event, findings);
+                                self.first_payload(event, findings);
                             }
                         }
                     })+)+

@@ -36,7 +36,7 @@ impl OncePerDay {
     /// Returns true for the first call of this day (UTC) with this host and thing, of which there are 32.
     #[inline(never)] // rare, and called from several places
     pub(crate) fn is_first(&mut self, host: u32, thing: u32, now: Timestamp) -> bool {
-        let day = u32::try_from(now.as_micros() / DAY_US).unwrap_or(u32::MAX).saturating_add(1);
+        let day = day(now);
         let set = usize::try_from(host).unwrap_or(0) % SETS;
         let Some(set) = self.sets.get_mut(set) else { return true };
         let bit = 1_u32.checked_shl(thing).unwrap_or(0);
@@ -51,6 +51,19 @@ impl OncePerDay {
         }
         true
     }
+
+    /// Things of these bits that were told of the host today.
+    pub(crate) fn count(&self, host: u32, now: Timestamp, bits: u32) -> u32 {
+        let day = day(now);
+        let set = usize::try_from(host).unwrap_or(0) % SETS;
+        let told = self.sets.get(set).into_iter().flatten().find(|told| told.host == host && told.day == day);
+        told.map_or(0, |told| (told.things & bits).count_ones())
+    }
+}
+
+/// Day of the epoch, from 1.
+fn day(now: Timestamp) -> u32 {
+    u32::try_from(now.as_micros() / DAY_US).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 #[cfg(test)]
@@ -72,6 +85,8 @@ mod tests {
             }
         }
         assert_eq!(once.evictions(), 0);
+        assert_eq!([!0, 1, 2].map(|bits| once.count(2, hour(25), bits)), [2, 1, 0]);
+        assert_eq!([once.count(2, hour(48), !0), once.count(3, hour(25), !0)], [0, 0]);
     }
 
     /// Whoever makes hosts up cannot silence another, and does not make him told again and again.

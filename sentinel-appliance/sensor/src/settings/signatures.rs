@@ -10,8 +10,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use sentinel_detect::{
-    ABUSED_ZONE, ALLOWED, AddressClass, MALICIOUS, MAX_NAME, MAX_NAME_LABELS, MAX_SERVICES, name_entry,
-    signatures_header, signatures_need,
+    ABUSED_ZONE, ALLOWED, AddressClass, MALICIOUS, MALICIOUS_FINGERPRINT, MAX_NAME, MAX_NAME_LABELS,
+    MAX_SERVICES, is_fingerprint, name_entry, signatures_header, signatures_need,
 };
 use sentinel_units::Prefix;
 use tinyjson::JsonValue;
@@ -116,7 +116,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("chat", &[]),
     ("cloud", &[]),
     ("suspicious_tlds", &[]),
-    ("malicious", &["addresses", "domains"]),
+    ("malicious", &["addresses", "domains", "fingerprints"]),
     ("tor", &["exit_nodes", "relays", "bridges"]),
     ("datacenter", &[]),
     ("proxy_vpn", &[]),
@@ -273,6 +273,7 @@ impl Document<'_> {
         {
             self.domains(self.list(place)?, place, value, &mut names.entries)?;
         }
+        self.fingerprints(&mut names.entries)?;
         heap_sort(&mut names.entries);
         names.entries.dedup();
         let ranges = self.ranges()?;
@@ -323,6 +324,22 @@ impl Document<'_> {
                 return Err(self.wrong(&path, text(entry), "a domain name of at most 10 labels, in ASCII"));
             }
             entries.push([name_entry(name.as_bytes(), value), 0, 0, 0]);
+        }
+        Ok(())
+    }
+
+    fn fingerprints(&self, entries: &mut Vec<Row>) -> Result<(), Fault> {
+        for entry in self.list("malicious.fingerprints")? {
+            let text = text(entry).to_ascii_lowercase();
+            if !is_fingerprint(text.as_bytes()) {
+                let path = ["malicious", "fingerprints"];
+                return Err(self.wrong(
+                    &path,
+                    self::text(entry),
+                    "the 32 digits of a JA3, or a JA4 of 36 characters",
+                ));
+            }
+            entries.push([name_entry(text.as_bytes(), MALICIOUS_FINGERPRINT), 0, 0, 0]);
         }
         Ok(())
     }
@@ -432,6 +449,14 @@ mod tests {
                 "line 2: chat: \"a..b\": want a domain name",
             ),
             (r#"{"suspicious_tlds":["top",""]}"#, "suspicious_tlds: want a domain name"),
+            (
+                "{\"malicious\":\n{\"fingerprints\":[\"b386946a5a44d1ddcc843bc75336dfcg\"]}}",
+                "line 2: malicious.fingerprints: \"b386946a5a44d1ddcc843bc75336dfcg\": want the 32 digits of a JA3",
+            ),
+            (
+                r#"{"malicious":{"fingerprints":["t12d190800_d83cc789557e_7af1ed941c2"]}}"#,
+                "want the 32 digits of a JA3, or a JA4 of 36 characters",
+            ),
             (&format!(r#"{{"suspicious_tlds":["{long}"]}}"#), "at most 10 labels"),
             (
                 r#"{"transfer_thresholds":{"default":0}}"#,

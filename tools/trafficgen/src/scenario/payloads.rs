@@ -8,6 +8,10 @@ use crate::{Connection, Packets, Random, Timeline};
 const CREDENTIALS: &[Expected] = &[("cleartext_credentials", "cleartext_credentials")];
 const ICMP: &[Expected] = &[("icmp_tunnel", "icmp_tunnel")];
 const TLS: &[Expected] = &[("tls_risk", "tls_risk")];
+const AGENT: &[Expected] = &[("bot", "user_agent")];
+const BEHAVIOUR: &[Expected] = &[("bot", "behaviour")];
+const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+const HEADERS: &str = "Accept: */*\r\nAccept-Language: en-GB,en\r\nAccept-Encoding: gzip, deflate\r\n";
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::fires(
@@ -128,6 +132,42 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         connection.exchange(&mut timeline, &hello, &tls::server_hello(3_000, &mut random));
         timeline.play()
     }),
+    Scenario::fires(
+        "bot-agents",
+        "user agents of libraries and crawlers, to one server outside",
+        AGENT,
+        |p| {
+            let agents = [
+                "curl/8.5.0",
+                "python-requests/2.31.0",
+                "Mozilla/5.0 (compatible; somebot/2.1; +http://a.test/bot)",
+            ];
+            requests(p, Family::V4, &agents, HEADERS)
+        },
+    ),
+    Scenario::fires("bot-attack-ipv6", "the user agent of an attack tool, over IPv6", AGENT, |p| {
+        requests(p, Family::V6, &["sqlmap/1.7.2#stable (https://sqlmap.org)"], HEADERS)
+    }),
+    Scenario::fires(
+        "bot-behaviour",
+        "a browser by its user agent at 8 servers, without the headers of one",
+        BEHAVIOUR,
+        |p| at_servers(p, 8, ""),
+    ),
+    Scenario::silent("bot-behaviour-below", "the same at 5 servers", |p| at_servers(p, 5, "")),
+    Scenario::silent("bot-none", "browsers at many servers, and applications", |p| {
+        let mut timeline = Timeline::default();
+        browse(&mut timeline, p, 40, HEADERS);
+        let agents = [
+            "Mozilla/5.0 (Linux; Android 8.1.0; CUBOT_P20) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/91.0 Mobile Safari/537.36",
+            "Dalvik/2.1.0 (Linux; U; Android 14; Pixel 8)",
+            "Debian APT-HTTP/1.3 (2.6.1)",
+        ];
+        for agent in agents {
+            request(&mut timeline, path(p, Family::V6, false), &mut p.random(), (agent, ""));
+        }
+        timeline.play()
+    }),
     Scenario::fires("icmp-tunnel-replies", "5 echo replies with other data than their requests", ICMP, |p| {
         echoes(p, &path(p, Family::V4, false), 5, &|number, random| (ping(number, 56), random.bytes(80)))
     }),
@@ -194,6 +234,41 @@ const GOOD: Certificate = Certificate {
 fn path(parameters: &Parameters, family: Family, is_inside: bool) -> Path {
     let topology = &parameters.topology;
     Path::between(&topology.client, if is_inside { &topology.victim } else { &topology.outside }, family)
+}
+
+/// Requests of the client with these user agents to one server outside.
+fn requests(parameters: &Parameters, family: Family, agents: &[&str], headers: &str) -> Packets {
+    let mut timeline = Timeline::default();
+    let mut random = parameters.random();
+    for agent in agents {
+        request(&mut timeline, path(parameters, family, false), &mut random, (agent, headers));
+    }
+    timeline.play()
+}
+
+fn at_servers(parameters: &Parameters, servers: u32, headers: &str) -> Packets {
+    let mut timeline = Timeline::default();
+    browse(&mut timeline, parameters, servers, headers);
+    timeline.play()
+}
+
+/// A request in the name of a browser to each of several servers outside.
+fn browse(timeline: &mut Timeline, parameters: &Parameters, servers: u32, headers: &str) {
+    let topology = &parameters.topology;
+    let mut random = parameters.random();
+    for server in 0..servers {
+        let path = Path::between(&topology.client, &topology.external(server), Family::V4);
+        request(timeline, path, &mut random, (BROWSER, headers));
+    }
+}
+
+fn request(timeline: &mut Timeline, path: Path, random: &mut Random, (agent, headers): (&str, &str)) {
+    let mut connection = Connection::new(path, 80, MILLISECOND, random);
+    let request =
+        format!("GET /page HTTP/1.1\r\nHost: www.example.net\r\nUser-Agent: {agent}\r\n{headers}\r\n");
+    connection.exchange(timeline, request.as_bytes(), b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    connection.close(timeline);
+    timeline.wait(MILLISECOND * 1_000);
 }
 
 fn hello(parameters: &Parameters, path: Path, port: u16, flight: (u8, u16, &Certificate)) -> Packets {

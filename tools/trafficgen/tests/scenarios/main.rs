@@ -23,7 +23,8 @@ use sentinel_alert::Test;
 use sentinel_trafficgen::{Parameters, Scenario, scenario};
 use sha2::{Digest, Sha256};
 
-const FEW: [&str; 8] = [
+const FEW: [&str; 9] = [
+    "bot",
     "ndp_spoof",
     "rogue_dhcp",
     "rogue_ra",
@@ -125,7 +126,7 @@ fn expected_alerts_are_those_the_sensor_knows() {
     }
     // Alerts of the sensor about itself come from no traffic, nor do those of lists that are empty unless an operator fills them.
     let is_listed = |test: &Test| {
-        ["malicious_domain", "malicious_ip", "tor", "datacenter_ip", "proxy_vpn"]
+        ["malicious_domain", "malicious_ip", "malicious_fingerprint", "tor", "datacenter_ip", "proxy_vpn"]
             .contains(&test.kind().name())
     };
     for expected in Test::ALL.iter().filter(|test| test.kind().is_detected() && !is_listed(test)) {

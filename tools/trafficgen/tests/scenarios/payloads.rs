@@ -56,9 +56,32 @@ impl Payloads {
             .iter()
             .any(|(((server, _), _), stream)| is_poor(stream, super::oracle::is_internal(*server)));
         let is_tunnel = self.echoes.values().any(|pair| pair.wrong.len() >= 5 || pair.changes >= 30);
-        let kinds =
-            [("cleartext_credentials", is_credentials), ("tls_risk", is_poor), ("icmp_tunnel", is_tunnel)];
+        let kinds = [
+            ("cleartext_credentials", is_credentials),
+            ("tls_risk", is_poor),
+            ("icmp_tunnel", is_tunnel),
+            ("bot", self.is_bot()),
+        ];
         kinds.into_iter().filter(|(_, is_raised)| *is_raised).map(|(kind, _)| kind).collect()
+    }
+}
+
+impl Payloads {
+    /// Returns true if a client is a program by its user agent, or asks six servers and more like no browser.
+    fn is_bot(&self) -> bool {
+        let mut servers: BTreeMap<IpAddr, BTreeSet<IpAddr>> = BTreeMap::new();
+        for (((client, server), _), stream) in &self.streams {
+            let text = stream.to_lowercase();
+            let Some((_, agent)) = text.split_once("\r\nuser-agent: ") else { continue };
+            let agent = agent.lines().next().unwrap_or_default();
+            if ["curl/", "python-", "somebot/", "sqlmap/"].iter().any(|word| agent.contains(word)) {
+                return true;
+            }
+            if agent.starts_with("mozilla/5.0 (") && !text.contains("\r\naccept-language:") {
+                servers.entry(*client).or_default().insert(*server);
+            }
+        }
+        servers.values().any(|servers| servers.len() >= 6)
     }
 }
 

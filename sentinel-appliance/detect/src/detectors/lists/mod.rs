@@ -1,6 +1,7 @@
 //! Detectors that look up names, addresses and ports in lists.
 
 pub(crate) mod address_list;
+pub(crate) mod fingerprint;
 pub(crate) mod name_list;
 pub(crate) mod signatures;
 pub(crate) mod suspicious_port;

@@ -1,5 +1,5 @@
 //! Names and addresses of lists: `chat_app`, `cloud_storage`, `suspicious_tld`, `malicious_domain`; `malicious_ip`, `tor`,
-//! `datacenter_ip`, `proxy_vpn`.
+//! `datacenter_ip`, `proxy_vpn`; with [`fingerprint`](super::fingerprint) `malicious_fingerprint`.
 //!
 //! Read first: RFC 1035 sections 3.1 and 4.1; <https://spec.torproject.org/dir-list-spec> and the lists of exit nodes, relays and bridges that
 //! it describes.
@@ -22,10 +22,12 @@ use sentinel_alert::{Kind, Severity, ShortName, Test};
 use sentinel_dissect::{FiveTuple, PacketSummary, TcpFlags, dns};
 use sentinel_units::{Address, Port, Timestamp};
 
+use super::fingerprint::Fingerprints;
 use super::name_list::{ENTRY, MAX_NAME_LABELS, fill_filter, filter_len, filter_shift, find, may_contain};
 use super::{Rule, address_list};
 use crate::detectors::dns::{Labels, name_tail, push_labels, queried_name, read_question};
 use crate::detectors::payload::server_name::server_name;
+use crate::detectors::payload::tls::Part;
 use crate::incident::{Findings, scope};
 use crate::registry::{Detector, DetectorConfig};
 use crate::shared::event::{DNS, Event, Setting};
@@ -36,6 +38,8 @@ use crate::shared::rate::Activation;
 pub const MAX_SERVICES: usize = 30;
 /// Value of a [name](super::name_list::name_entry) that is never reported, nor are those below it; less than [`MAX_SERVICES`] is a service.
 pub const ALLOWED: u8 = 0xfd;
+/// Value of the fingerprint of a malicious program, which is a name of one label.
+pub const MALICIOUS_FINGERPRINT: u8 = 0xfc;
 /// Value of a name in an often abused zone.
 pub const ABUSED_ZONE: u8 = 0xfe;
 /// Value of a malicious name.
@@ -288,6 +292,8 @@ pub(crate) struct Signatures<'m> {
     /// Rules of names: chat, storage, abused zone, malicious name; behind them those of the classes of addresses in the order of
     /// [`AddressClass`].
     rules: [Rule; 10],
+    fingerprint: Activation,
+    reads_fingerprints: bool,
     told: OncePerDay,
     /// Resolver, entry, and the time until which the one explains that it asks for the other.
     forwarded: [(Address, u32, Timestamp); FORWARDED],
@@ -306,6 +312,7 @@ impl<'m> Signatures<'m> {
         tor: &DetectorConfig,
         datacenter: &DetectorConfig,
         proxy: &DetectorConfig,
+        fingerprint: &DetectorConfig,
     ) -> Self {
         let off =
             Rule { test: Test::ChatApp, activation: Activation { enabled: false, severity: Severity::Info } };
@@ -315,11 +322,13 @@ impl<'m> Signatures<'m> {
             reads_names: false,
             reads_addresses: false,
             rules: [off; 10],
+            fingerprint: off.activation,
+            reads_fingerprints: false,
             told: OncePerDay::default(),
             forwarded: [(Address::default(), 0, Timestamp::ZERO); FORWARDED],
             newest: 0,
         };
-        new.configure(chat, storage, abused, malicious, malicious_ip, tor, datacenter, proxy);
+        new.configure(chat, storage, abused, malicious, malicious_ip, tor, datacenter, proxy, fingerprint);
         new
     }
 
@@ -334,7 +343,9 @@ impl<'m> Signatures<'m> {
         tor: &DetectorConfig,
         datacenter: &DetectorConfig,
         proxy: &DetectorConfig,
+        fingerprint: &DetectorConfig,
     ) {
+        self.fingerprint = fingerprint.into();
         let configs = [chat, storage, abused, malicious, malicious_ip, tor, tor, tor, datacenter, proxy];
         for ((rule, test), config) in self.rules.iter_mut().zip(TESTS).zip(configs) {
             *rule = Rule { test, activation: config.into() };
@@ -376,7 +387,10 @@ impl<'m> Signatures<'m> {
         let (names, addresses) = self.rules.split_at(NAME_RULES);
         let is_any = |rules: &[Rule]| rules.iter().any(|rule| rule.activation.enabled);
         let lists = self.held.lists();
-        self.reads_names = lists.is_some_and(|lists| !lists.names.is_empty()) && is_any(names);
+        let mut entries = lists.map_or(&[][..], |lists| lists.names.as_chunks::<ENTRY>().0).iter();
+        self.reads_names = is_any(names) && entries.len() > 0;
+        self.reads_fingerprints =
+            self.fingerprint.enabled && entries.any(|[value, ..]| *value == MALICIOUS_FINGERPRINT);
         self.reads_addresses = lists.is_some_and(|lists| !lists.addresses.is_empty()) && is_any(addresses);
     }
 
@@ -388,6 +402,11 @@ impl<'m> Signatures<'m> {
     #[inline]
     pub(crate) const fn reads_names(&self) -> bool {
         self.reads_names
+    }
+
+    /// Returns true if the fingerprints of clients are looked up.
+    pub(crate) const fn reads_fingerprints(&self) -> bool {
+        self.reads_fingerprints
     }
 
     /// Returns true if the first packets of flows to the outside are looked up.
@@ -457,18 +476,63 @@ impl<'m> Signatures<'m> {
         }
     }
 
-    /// Looks up the server that the first payload of a client names: who resolves names over HTTPS asks for none in sight.
+    /// Looks up the first payload of a client: the server that it names, because who resolves names over HTTPS asks for none in sight, and the
+    /// fingerprint of its program.
     #[cold]
-    pub(crate) fn server_name(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
+    pub(crate) fn first_payload(
+        &mut self,
+        event: &Event<'_, '_>,
+        part: Part,
+        payload: &[u8],
+        findings: &mut Findings<'_, '_>,
+    ) {
         let Event { setting, packet, .. } = *event;
-        if !self.reads_names || !setting.home_net.is_internal(packet.tuple.source) {
+        if !setting.home_net.is_internal(packet.tuple.source) {
             return;
         }
-        let Some(name) = server_name(packet.payload()) else { return };
-        let mut labels = Labels::new();
-        let is_short = name.split(|byte| *byte == b'.').all(|label| labels.push(label).is_ok());
-        if is_short && labels.len() > 1 {
-            self.labels(setting, packet, &labels, findings);
+        // What the first segment says was looked up when it came.
+        let is_named =
+            matches!(part, Part::Joined(first) if payload.get(..first).and_then(server_name).is_some());
+        if self.reads_names
+            && !is_named
+            && let Some(name) = server_name(payload)
+        {
+            let mut labels = Labels::new();
+            let is_short = name.split(|byte| *byte == b'.').all(|label| labels.push(label).is_ok());
+            if is_short && labels.len() > 1 {
+                self.labels(setting, packet, &labels, findings);
+            }
+        }
+        if self.reads_fingerprints
+            && part != Part::Start
+            && let Some(fingerprints) = Fingerprints::of(payload)
+        {
+            self.fingerprints(event, &fingerprints, findings);
+        }
+    }
+
+    /// Looks up the fingerprints of a hello.
+    fn fingerprints(
+        &self,
+        event: &Event<'_, '_>,
+        fingerprints: &Fingerprints,
+        findings: &mut Findings<'_, '_>,
+    ) {
+        let Some(lists) = self.held.lists() else { return };
+        // Hash of a listed one, which separates incidents.
+        let mut hash = 0;
+        let [ja3, ja4] = [fingerprints.ja3.as_bytes(), fingerprints.ja4.as_bytes()].map(|text| {
+            let outcome = find(lists.names, &[text], &mut |entry| {
+                if value(entry) != MALICIOUS_FINGERPRINT {
+                    return ControlFlow::Continue(());
+                }
+                hash = u32::try_from(entry >> 32).unwrap_or(0);
+                ControlFlow::Break(())
+            });
+            outcome.is_break()
+        });
+        if ja3 || ja4 {
+            fingerprints.report(self.fingerprint, event, (ja3, ja4), hash, findings);
         }
     }
 

@@ -5,18 +5,21 @@ use std::net::Ipv4Addr;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use sentinel_alert::{Evidence, Kind, Phase, Test};
+use sentinel_alert::{Evidence, Kind, Phase, Severity, Test};
 
 use super::address_list::SINGLE_ADDRESS;
 use super::address_list::tests::packed;
 use super::name_list::name_entry;
-use super::signatures::{ABUSED_ZONE, ALLOWED, MALICIOUS, signatures_header, signatures_need};
-use crate::Configs;
+use super::signatures::{
+    ABUSED_ZONE, ALLOWED, MALICIOUS, MALICIOUS_FINGERPRINT, signatures_header, signatures_need,
+};
+use crate::detectors::payload::tests::{Connection, Side};
 use crate::engine::memory::Capacities;
 use crate::testkit::{
     ACK, CLIENT, GATEWAY, KEY, OUTSIDE, ROOMY, SYN, SYN_ACK, Sensor, VICTIM, alone, configs, dns, ipv4,
     segment, tcp, udp,
 };
+use crate::{Configs, TableCapacities};
 
 const DAY: u64 = 86_400_000;
 const NAMES: &[(&str, u8)] = &[
@@ -122,6 +125,139 @@ fn the_server_that_a_first_payload_names_is_looked_up() {
     sensor.fast(0, &question(CLIENT, "signal.org"));
     sensor.fast(1, &request("signal.org"));
     assert_eq!(told(&sensor), [(Test::ChatApp, "Signal")], "once a day");
+}
+
+/// Hello of TLS 1.2 with one suite, padding of so many bytes, and a name behind it.
+fn hello(padding: u16, name: &str) -> Vec<u8> {
+    let counted = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
+    let padding = [&[0, 21][..], &counted(&std::vec![0; padding.into()])].concat();
+    let name = [&[0, 0][..], &counted(&counted(&[&[0][..], &counted(name.as_bytes())].concat()))].concat();
+    let extensions = counted(&[padding, name].concat());
+    let body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0], &extensions].concat();
+    let message = [&[1, 0][..], &counted(&body)].concat();
+    [&[22, 3, 1][..], &counted(&message)].concat()
+}
+
+/// JA3 `771,4865,21-0,,`, and JA4.
+const JA3: &str = "a89bab8eb05fa15a7ac7b256b0257612";
+const JA4: &str = "t12d010200_0f2cb44170f4_4298e3b3ed58";
+
+/// Memory with room for a hello.
+const fn with_flight() -> Capacities {
+    let tables = TableCapacities { payload_flight: 3_072, ..ROOMY.tables };
+    Capacities { tables, ..ROOMY }
+}
+
+fn with_fingerprints(fingerprints: &[&str]) -> Sensor {
+    let mut sensor = Sensor::with(with_flight(), KEY, &alone(Kind::MaliciousFingerprint));
+    let list: Vec<_> = fingerprints.iter().map(|text| (*text, MALICIOUS_FINGERPRINT)).collect();
+    assert!(
+        sensor
+            .engine
+            .set_signatures(Some(&lists(&[&[("evil.xyz", MALICIOUS)], &list[..]].concat(), &[])), &[])
+    );
+    sensor
+}
+
+/// Severity and fingerprint of what opened.
+fn programs(sensor: &Sensor) -> Vec<(Severity, String)> {
+    let opened = sensor.raised.iter().filter(|alert| alert.phase == Phase::Open);
+    opened
+        .map(|alert| match &alert.evidence {
+            Evidence::Observed { what, .. } => (alert.severity, what.to_string()),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+/// Frames of a client that sends these segments.
+fn client(segments: &[&[u8]]) -> Vec<Vec<u8>> {
+    let said: Vec<_> = segments.iter().map(|bytes| (Side::Client, *bytes)).collect();
+    Connection::new((CLIENT, 40_000), (OUTSIDE, 8_443)).frames(&said)
+}
+
+fn seen(fingerprints: &[&str], frames: &[Vec<u8>]) -> Vec<(Severity, String)> {
+    let mut sensor = with_fingerprints(fingerprints);
+    for (millis, frame) in (0..).zip(frames) {
+        sensor.fast(millis, frame);
+    }
+    programs(&sensor)
+}
+
+#[test]
+fn a_listed_fingerprint_is_weak_alone_and_a_claim_with_the_other_one() {
+    let hello = hello(9, "a.test");
+    let frames = client(&[&hello]);
+    let ja3 = std::format!("JA3 {JA3}");
+    let ja4 = std::format!("JA4 {JA4}");
+    assert_eq!(seen(&[JA3], &frames), [(Severity::Low, ja3)]);
+    assert_eq!(seen(&[JA4], &frames), [(Severity::Low, ja4)]);
+    assert_eq!(seen(&[JA3, JA4], &frames), [(Severity::Medium, std::format!("JA3 and JA4 {JA4}"))]);
+    assert_eq!(seen(&["00000000000000000000000000000000"], &frames), []);
+    assert_eq!(seen(&[JA3], &client(&[&hello[..hello.len() - 1]])), [], "cut");
+    let mut sensor = with_fingerprints(&[JA3]);
+    sensor.frame(0, &question(CLIENT, JA3));
+    assert_eq!(sensor.opened(), [], "a fingerprint is no name");
+}
+
+/// Keys of post-quantum groups make a hello longer than a segment.
+#[test]
+fn a_hello_of_several_segments_is_put_together() {
+    let hello = hello(1_600, "a.test");
+    let (first, rest) = hello.split_at(1_400);
+    assert_eq!(seen(&[JA3], &client(&[first, rest])).len(), 1);
+    let (second, third) = rest.split_at(100);
+    assert_eq!(seen(&[JA3], &client(&[first, second, third])).len(), 1);
+    let frames = client(&[first, second, third]);
+    let without = |missing: usize| -> Vec<_> {
+        frames.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, frame)| frame.clone()).collect()
+    };
+    assert_eq!(
+        [3, 4, 5].map(|missing| seen(&[JA3], &without(missing)).len()),
+        [0; 3],
+        "a segment is missing"
+    );
+    let mut repeated = frames.clone();
+    repeated.insert(4, frames[3].clone());
+    repeated.insert(6, frames[4].clone());
+    assert_eq!(seen(&[JA3], &repeated).len(), 1, "segments are sent twice");
+    // While one hello waits, another one that is complete is read.
+    let mut sensor = with_fingerprints(&[JA3]);
+    let short = self::hello(9, "b.test");
+    let other = Connection::new((CLIENT, 41_000), (VICTIM, 8_443)).frames(&[(Side::Client, &short[..])]);
+    for (millis, frame) in (0..).zip(frames[..4].iter().chain(&other).chain(&frames[4..])) {
+        sensor.fast(millis, frame);
+    }
+    sensor.finish();
+    let counts: Vec<_> = sensor
+        .raised
+        .iter()
+        .filter(|alert| alert.phase == Phase::Close)
+        .map(|alert| alert.summary().to_string())
+        .collect();
+    assert_eq!(counts.len(), 1, "one program, one incident");
+    assert!(
+        counts[0].contains("began TLS like a program that a list calls malicious (JA3 a89b"),
+        "{counts:?}"
+    );
+}
+
+#[test]
+fn a_name_in_the_second_segment_of_a_hello_is_looked_up_once() {
+    for (padding, expected) in [(1_600, 1), (9, 1)] {
+        let mut configs = alone(Kind::MaliciousDomain);
+        crate::testkit::config_of(&mut configs, Kind::MaliciousFingerprint).enabled = true;
+        let mut sensor = Sensor::with(with_flight(), KEY, &configs);
+        let list = lists(&[("evil.xyz", MALICIOUS), (JA4, MALICIOUS_FINGERPRINT)], &[]);
+        assert!(sensor.engine.set_signatures(Some(&list), &[]));
+        let hello = hello(padding, "a.evil.xyz");
+        let (first, rest) = hello.split_at(hello.len() - 4);
+        for (millis, frame) in (0..).zip(client(&[first, rest])) {
+            sensor.fast(millis, &frame);
+        }
+        let found = sensor.opened().into_iter().filter(|test| *test == Test::MaliciousDomain).count();
+        assert_eq!(found, expected, "{padding}");
+    }
 }
 
 #[test]
@@ -347,7 +483,7 @@ fn lists_that_do_not_fit_leave_those_before() {
     assert_eq!(sensor.opened(), [Test::ChatApp, Test::MaliciousIp]);
     // The same room is enough for just as much.
     let small = lists(NAMES, &[]);
-    let tables = crate::TableCapacities { signatures: signatures_need(&small), ..ROOMY.tables };
+    let tables = TableCapacities { signatures: signatures_need(&small), ..ROOMY.tables };
     let mut sensor = Sensor::with(Capacities { tables, ..ROOMY }, KEY, &configs());
     assert!(sensor.engine.set_signatures(Some(&small), &[]));
     sensor.frame(0, &question(CLIENT, "signal.org"));

@@ -1,5 +1,6 @@
-//! Detectors of payloads: credentials in clear text and poor TLS at the beginning of connections, data in echo messages.
+//! Detectors of payloads: credentials in clear text, poor TLS and requests of programs at the beginning of connections, data in echo messages.
 
+pub(crate) mod bot;
 pub(crate) mod credentials;
 pub(crate) mod icmp_tunnel;
 pub(crate) mod server_name;
@@ -8,6 +9,6 @@ pub(crate) mod tls;
 pub(crate) mod watch;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 mod tls_tests;

@@ -12,33 +12,33 @@ use crate::testkit::{
 };
 use crate::{Capacities, Losses, TableCapacities};
 
-pub(super) const PUSH: u8 = 0x18;
+pub(crate) const PUSH: u8 = 0x18;
 const FIN: u8 = 0x11;
 
 /// Sender of a payload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Client,
     Server,
 }
-pub(super) use Side::{Client, Server};
+pub(crate) use Side::{Client, Server};
 
 type End = (Ipv4Addr, u16);
 type Said<'s> = [(Side, &'s [u8])];
 
 /// A TCP connection with true sequence numbers.
-pub(super) struct Connection {
-    pub(super) ends: [End; 2],
+pub(crate) struct Connection {
+    pub(crate) ends: [End; 2],
     next: [u32; 2],
 }
 
 impl Connection {
-    pub(super) const fn new(client: End, server: End) -> Self {
+    pub(crate) const fn new(client: End, server: End) -> Self {
         Self { ends: [client, server], next: [1_000, 0xffff_ff00] }
     }
 
     /// A frame of one side; the sequence number advances by what it carries.
-    pub(super) fn frame(&mut self, from: Side, flags: u8, payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn frame(&mut self, from: Side, flags: u8, payload: &[u8]) -> Vec<u8> {
         let (own, other) = if from == Client { (0, 1) } else { (1, 0) };
         let (source, destination) = (self.ends[own], self.ends[other]);
         let [sequence, acknowledgement] = [self.next[own], self.next[other]].map(u32::to_be_bytes);
@@ -50,12 +50,12 @@ impl Connection {
         ipv4(source.0, destination.0, 6, &segment)
     }
 
-    pub(super) fn opening(&mut self) -> [Vec<u8>; 3] {
+    pub(crate) fn opening(&mut self) -> [Vec<u8>; 3] {
         [self.frame(Client, SYN, &[]), self.frame(Server, SYN_ACK, &[]), self.frame(Client, ACK, &[])]
     }
 
     /// All frames of a connection: opening, payloads, and the client's end.
-    pub(super) fn frames(mut self, payloads: &[(Side, &[u8])]) -> Vec<Vec<u8>> {
+    pub(crate) fn frames(mut self, payloads: &[(Side, &[u8])]) -> Vec<Vec<u8>> {
         let mut frames = self.opening().to_vec();
         for (from, payload) in payloads {
             frames.push(self.frame(*from, PUSH, payload));
@@ -65,7 +65,7 @@ impl Connection {
     }
 }
 
-pub(super) fn sensor(kind: Kind) -> Sensor {
+pub(crate) fn sensor(kind: Kind) -> Sensor {
     // Small tables for all other detectors: they are never freed, and an emulated machine of 32 bits runs thousands of these.
     let tables = TableCapacities {
         payload_flight: 3_072,
@@ -78,7 +78,7 @@ pub(super) fn sensor(kind: Kind) -> Sensor {
 }
 
 /// Severity and name of each incident that opened.
-pub(super) fn opened(sensor: &Sensor) -> Vec<(Severity, std::string::String)> {
+pub(crate) fn opened(sensor: &Sensor) -> Vec<(Severity, std::string::String)> {
     let open = sensor.raised.iter().filter(|alert| alert.phase == Phase::Open);
     open.map(|alert| match &alert.evidence {
         Evidence::Observed { what, .. } => (alert.severity, what.to_string()),

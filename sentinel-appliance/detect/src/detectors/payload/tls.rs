@@ -176,15 +176,28 @@ impl Risks {
     }
 }
 
-/// The first flight of one server, whose end is waited for.
+/// Part of the first payload of a client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Part {
+    /// All of it, or all that there will be, in the packet itself.
+    Whole,
+    /// The first segment of a hello of TLS.
+    Start,
+    /// A hello of several segments, of which the first has so many bytes.
+    Joined(usize),
+}
+
+/// The first flight of one server, or the hello of one client, whose end is waited for.
 pub(super) struct Flight<'m> {
-    /// Keyed hash of the connection.
+    /// Keyed hash of the connection; of a hello its complement.
     flow: u32,
     last_s: u32,
     len: usize,
-    bytes: &'m mut [u8],
-    /// Messages without records.
-    joined: &'m mut [u8],
+    /// Of a hello, bytes of its first segment, and the next sequence number.
+    first: usize,
+    next: u32,
+    /// A flight and behind it its messages without records, or a hello.
+    memory: &'m mut [u8],
 }
 
 // What a certificate says is public, but thousands of bytes say nothing.
@@ -195,32 +208,77 @@ impl core::fmt::Debug for Flight<'_> {
 }
 
 impl<'m> Flight<'m> {
-    /// A flight in one half of the memory, its messages in the other.
-    pub(super) fn new(memory: &'m mut [u8]) -> Self {
-        let (bytes, joined) = memory.split_at_mut(memory.len() / 2);
-        Self { flow: 0, last_s: 0, len: 0, bytes, joined }
+    /// A flight has one half of the memory, its messages the other.
+    pub(super) const fn new(memory: &'m mut [u8]) -> Self {
+        Self { flow: 0, last_s: 0, len: 0, first: 0, next: 0, memory }
+    }
+
+    /// Returns true if something else is kept, whose end may still come.
+    const fn is_taken(&self, flow: u32, now_s: u32) -> bool {
+        self.flow != flow && self.len > 0 && now_s.wrapping_sub(self.last_s) <= WAIT_S
+    }
+
+    /// Reads a payload of a client, at a sequence number: the first one if `is_start`. Gives the part of its hello that can be read now. What
+    /// does not follow on what is kept ends it.
+    #[cold] // once or twice in a connection that is watched
+    pub(super) fn hello(
+        &mut self,
+        flow: u32,
+        is_start: bool,
+        (at, payload): (u32, &[u8]),
+        now_s: u32,
+    ) -> Option<Part> {
+        let is_own = self.flow == flow && self.len > 0;
+        if is_start {
+            // Of a hello that is complete, and of one that there is no room for, all is in the packet.
+            if !is_cut(payload) || self.is_taken(flow, now_s) || payload.len() >= self.memory.len() {
+                return Some(Part::Whole);
+            }
+            (self.len, self.first) = (0, payload.len());
+        } else if !is_own {
+            return None;
+        } else if self.next != at {
+            self.len = 0;
+            return None;
+        }
+        for (to, from) in self.memory.get_mut(self.len..).unwrap_or_default().iter_mut().zip(payload) {
+            *to = *from;
+        }
+        self.len = (self.len + payload.len()).min(self.memory.len());
+        (self.flow, self.last_s) = (flow, now_s);
+        self.next = at.wrapping_add(u32::try_from(payload.len()).unwrap_or_default());
+        if is_start {
+            return Some(Part::Start);
+        }
+        let is_complete =
+            self.len == self.memory.len() || !is_cut(self.memory.get(..self.len).unwrap_or_default());
+        is_complete.then_some(Part::Joined(self.first))
+    }
+
+    /// The hello that is complete. It is kept no longer.
+    pub(super) fn take_hello(&mut self) -> &[u8] {
+        self.memory.get(..core::mem::take(&mut self.len)).unwrap_or_default()
     }
 
     /// Reads a payload of a server. `None` if more is needed, which is kept; never if another flight is kept now.
     pub(super) fn read(&mut self, flow: u32, payload: &[u8], now: Timestamp, now_s: u32) -> Option<Risks> {
-        let is_own = self.flow == flow && self.len > 0;
-        if !is_own && self.len > 0 && now_s.wrapping_sub(self.last_s) <= WAIT_S {
-            return Some(judge(payload, self.joined, now).0);
+        let is_taken = self.is_taken(flow, now_s);
+        let half = self.memory.len() / 2;
+        let (bytes, joined) = self.memory.split_at_mut(half);
+        if is_taken {
+            return Some(judge(payload, joined, now).0);
         }
-        let len = if is_own { self.len } else { 0 };
-        let room = self.bytes.get_mut(len..).unwrap_or_default();
+        let len = if self.flow == flow { self.len } else { 0 };
+        let room = bytes.get_mut(len..).unwrap_or_default();
         let added = room.len().min(payload.len());
         if let (Some(room), Some(payload)) = (room.get_mut(..added), payload.get(..added)) {
             room.copy_from_slice(payload);
         }
         (self.flow, self.last_s, self.len) = (flow, now_s, len + added);
-        let bytes = self.bytes.get(..self.len).unwrap_or_default();
-        let port = Port(0);
-        let is_cut =
-            matches!(sentinel_dissect::application::message_len(bytes, (port, port)), MessageLen::AtLeast(_));
-        let (risks, is_complete) = judge(bytes, self.joined, now);
+        let bytes = bytes.get(..self.len).unwrap_or_default();
+        let (risks, is_complete) = judge(bytes, joined, now);
         // The begin of the certificate is enough: of what follows the kernel may keep headers only.
-        if is_cut && added == payload.len() && !is_complete {
+        if is_cut(bytes) && added == payload.len() && !is_complete {
             return None;
         }
         self.len = 0;
@@ -230,8 +288,15 @@ impl<'m> Flight<'m> {
     /// Judges what is there of a flight whose next bytes were not captured.
     pub(super) fn end(&mut self, flow: u32, now: Timestamp) -> Risks {
         let len = if self.flow == flow { core::mem::take(&mut self.len) } else { 0 };
-        judge(self.bytes.get(..len).unwrap_or_default(), self.joined, now).0
+        let (bytes, joined) = self.memory.split_at_mut(self.memory.len() / 2);
+        judge(bytes.get(..len).unwrap_or_default(), joined, now).0
     }
+}
+
+/// Returns true if a message of TLS goes on behind these bytes.
+fn is_cut(bytes: &[u8]) -> bool {
+    let port = Port(0);
+    matches!(sentinel_dissect::application::message_len(bytes, (port, port)), MessageLen::AtLeast(_))
 }
 
 /// Judges the first flight of a server; true if its certificate was read.

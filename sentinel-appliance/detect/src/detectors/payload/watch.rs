@@ -14,7 +14,7 @@ use sentinel_units::Timestamp;
 
 use super::credentials::{self, CleartextCredentials, Dialogue};
 use super::servers::{Class, Report, Servers};
-use super::tls::{Flight, Risks};
+use super::tls::{Flight, Part, Risks};
 use crate::incident::{Finding, Findings, scope};
 use crate::registry::DetectorConfig;
 use crate::shared::event::{Event, Setting};
@@ -77,8 +77,14 @@ pub(crate) struct FirstPayloads<'m> {
     is_shard: bool,
     /// Session bits to keep with the flow of the last packet.
     pub(crate) request: Option<u32>,
-    /// True if the payload of the last packet may name the server.
-    pub(crate) names_server: bool,
+    /// Part of the first payload of a client that came with the last packet, for those that look up what it says.
+    pub(crate) first_payload: Option<Part>,
+    /// True if they look up any.
+    is_looked_up: bool,
+    /// True if hellos that span segments are put together for them.
+    joins_hellos: bool,
+    /// True if requests of HTTP are shown to `bot`.
+    reads_requests: bool,
 }
 
 /// The two ends of a connection, and its hashes.
@@ -119,6 +125,7 @@ impl<'m> FirstPayloads<'m> {
         flight: &'m mut [u8],
         credentials: &DetectorConfig,
         tls: &DetectorConfig,
+        bot: &DetectorConfig,
     ) -> Self {
         Self {
             servers: Servers::new(servers),
@@ -131,12 +138,31 @@ impl<'m> FirstPayloads<'m> {
             unwatched: 0,
             is_shard: false,
             request: None,
-            names_server: false,
+            first_payload: None,
+            is_looked_up: false,
+            joins_hellos: false,
+            reads_requests: bot.enabled,
         }
     }
 
-    pub(crate) fn configure(&mut self, credentials: &DetectorConfig, tls: &DetectorConfig) {
+    pub(crate) fn configure(
+        &mut self,
+        credentials: &DetectorConfig,
+        tls: &DetectorConfig,
+        bot: &DetectorConfig,
+    ) {
         (self.credentials, self.tls) = (credentials.into(), tls.into());
+        self.reads_requests = bot.enabled;
+    }
+
+    /// Takes over whether the names of servers are looked up, and the fingerprints of hellos.
+    pub(crate) const fn set_lookups(&mut self, names: bool, fingerprints: bool) {
+        (self.is_looked_up, self.joins_hellos) = (names || fingerprints, fingerprints);
+    }
+
+    /// Hello that was put together, if that is the part. It is given up.
+    pub(crate) fn joined(&mut self, part: Part) -> Option<&[u8]> {
+        if matches!(part, Part::Joined(_)) { Some(self.flight.take_hello()) } else { None }
     }
 
     /// Servers that made room for others while they were known.
@@ -171,7 +197,7 @@ impl<'m> FirstPayloads<'m> {
         flags: TcpFlags,
         findings: &mut Findings<'_, '_>,
     ) -> bool {
-        if !(self.credentials.enabled || self.tls.enabled) {
+        if !(self.credentials.enabled || self.tls.enabled || self.reads_requests || self.is_looked_up) {
             return false;
         }
         if event.session & WATCHED == 0 && !self.open(event, flags) {
@@ -263,8 +289,18 @@ impl<'m> FirstPayloads<'m> {
             watch.last_s = seconds(now);
             let is_new = watch.class == Class::New;
             outcome = if event.role.from_initiator { watch.client(payload) } else { watch.server(payload) };
-            self.names_server =
-                is_new && event.role.from_initiator && matches!(watch.class, Class::Tls | Class::Http);
+            if event.role.from_initiator {
+                self.first_payload = match watch.class {
+                    Class::Tls if self.joins_hellos => {
+                        let (sequence, _) = event.packet.tcp_numbers();
+                        let seen = event.packet.payload().len() - payload.len();
+                        let at = sequence.wrapping_add(u32::try_from(seen).unwrap_or_default());
+                        self.flight.hello(!ends.flow, is_new, (at, payload), seconds(now))
+                    }
+                    Class::Tls | Class::Http if is_new => Some(Part::Whole),
+                    _ => None,
+                };
+            }
         }
         if watch.class == Class::Tls && !event.role.from_initiator {
             let is_missing = event.packet.payload().is_empty() && event.packet.wire_len > HEADERS;

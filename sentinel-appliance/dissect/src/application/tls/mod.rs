@@ -4,6 +4,7 @@
 //! Read first: RFC 8446; RFC 5246 section 7.4.2 (certificates before version 1.3).
 
 mod client;
+pub mod fingerprint;
 mod framing;
 mod record;
 mod server;

@@ -85,6 +85,8 @@ pub(super) const TRACES: &[Trace] = &[
     Trace { test: Test::CleartextCredentials, raised_at: |_| 2, step: passwords },
     Trace { test: Test::TlsRisk, raised_at: |_| 2, step: hellos },
     Trace { test: Test::IcmpTunnel, raised_at: same, step: echoes },
+    Trace { test: Test::BotUserAgent, raised_at: |_| 2, step: programs },
+    Trace { test: Test::MaliciousFingerprint, raised_at: |_| 2, step: fingerprints },
 ];
 
 /// Lists of the self-test: names that nobody owns (RFC 6761), addresses for documentation (RFC 5737).
@@ -92,7 +94,7 @@ pub(super) const SIGNATURES: &str = r#"{
     "chat": [{"name": "Chat", "domains": ["chat.test"]}],
     "cloud": [{"name": "Cloud", "domains": ["cloud.test"]}],
     "suspicious_tlds": ["abused"],
-    "malicious": {"addresses": ["198.51.100.1"], "domains": ["evil.test"]},
+    "malicious": {"addresses": ["198.51.100.1"], "domains": ["evil.test"], "fingerprints": ["4541c33c3fbc2aab6b5bf2c35e420f24"]},
     "tor": {"exit_nodes": ["198.51.100.2"], "relays": ["198.51.100.3"], "bridges": ["198.51.100.4"]},
     "datacenter": ["198.51.100.5"],
     "proxy_vpn": ["198.51.100.6"]
@@ -149,6 +151,20 @@ fn hellos(step: u32, give: Give<'_>) {
     let start = [22, 3, minor, 0, 42, 2, 0, 0, 38, 3, minor];
     let hello = [&start[..], &[7; 32], &[0, 0xc0, 0x13, 0, 20, 3, minor, 0, 1, 1]].concat();
     give(&frame::tcp((OUTSIDE, port(8_440, step)), (CLIENT, port(48_000, step)), ACK, &hello));
+}
+
+/// A request in each step: of a browser, then of a crawler.
+fn programs(step: u32, give: Give<'_>) {
+    let agent = if step == 1 { "Mozilla/5.0 (X11) Firefox/128.0" } else { "testbot/1.0" };
+    let request = format!("GET / HTTP/1.1\r\nUser-Agent: {agent}\r\n\r\n");
+    give(&frame::tcp((CLIENT, port(49_000, step)), (OUTSIDE, 80), ACK, request.as_bytes()));
+}
+
+/// The hello of a client in each step, without extensions: AES-128, then AES-256, of which the list has JA3 `771,53,,,`.
+fn fingerprints(step: u32, give: Give<'_>) {
+    let suite = if step == 1 { 47 } else { 53 };
+    let hello = [&[22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 3][..], &[7; 32], &[0, 0, 2, 0, suite, 1, 0]].concat();
+    give(&frame::tcp((CLIENT, port(49_100, step)), (OUTSIDE, 443), ACK, &hello));
 }
 
 /// A request in each step, and a reply with other data than it has.

@@ -10,7 +10,6 @@ use sentinel_track::reassembly::Message;
 use sentinel_units::port;
 
 use super::layout::word;
-use super::tls::fingerprint;
 use super::{Colour, Fields, Payload, Reading, RecordWriter, has_port, members, text};
 use crate::terminal::failure::Failure;
 
@@ -173,7 +172,7 @@ fn write_parts(
             dns::Part::Name(name) => text.push_str(name.text(buffer)),
             dns::Part::Word(word) => text.push_str(&String::from_utf8_lossy(word)),
             dns::Part::Text(words) => write!(text, "\"{}\"", String::from_utf8_lossy(words))?,
-            dns::Part::Hex(bytes) => fingerprint::hex(bytes, text)?,
+            dns::Part::Hex(bytes) => sentinel_dissect::tls::fingerprint::hex(bytes, text)?,
             dns::Part::Base64(bytes) => text::base64(bytes, text),
             dns::Part::Parameters(bytes) => write_parameters(bytes, text)?,
         }

@@ -4,12 +4,12 @@ use std::fmt::{Result, Write};
 
 use sentinel_dissect::quic::{self, PROTOCOL};
 use sentinel_dissect::tls;
+use sentinel_dissect::tls::fingerprint::Carrier;
 use sentinel_seal::quic::{InitialKeys, Sender, Version};
 use sentinel_track::reassembly::{CryptoData, Message};
 use sentinel_units::port;
 
 use super::tls as tls_fields;
-use super::tls::fingerprint::{self, Carrier};
 use super::{Colour, Fields, Payload, Reading, RecordWriter, has_port, text};
 use crate::terminal::failure::Failure;
 
@@ -143,13 +143,7 @@ fn write_fields(hello: &tls::ClientHello<'_>, channel: u32, line: &mut String) -
         draft => write!(line, ",\"version\":\"draft-{draft}\"")?,
     }
     tls_fields::write_offer(hello, line)?;
-    if hello.malformed.is_none() {
-        line.push_str(",\"ja4\":\"");
-        fingerprint::ja4(hello, Carrier::Quic, line)?;
-        line.push('"');
-    } else {
-        line.push_str(",\"ja4\":null");
-    }
+    tls_fields::write_ja4(hello, Carrier::Quic, line)?;
     tls_fields::write_ech_and_group(hello, line)
 }
 

@@ -1,12 +1,12 @@
 //! TLS: hellos of both sides, the certificate of the server, kinds of other records.
 
 mod cipher;
-pub(super) mod fingerprint;
 mod group;
 
 use std::fmt::{Result, Write};
 
 use sentinel_alert::json;
+use sentinel_dissect::tls::fingerprint::{self, Carrier};
 use sentinel_dissect::tls::{self, PROTOCOL};
 use sentinel_dissect::x509;
 use sentinel_seal::digest;
@@ -125,13 +125,21 @@ fn write_client(hello: &tls::ClientHello<'_>, line: &mut String) -> Result {
         fingerprint::ja3(hello, &mut ja3)?;
         write!(line, "\",\"ja3\":\"{ja3}\",\"ja3_hash\":\"")?;
         fingerprint::hex(&digest::md5(&[ja3.as_bytes()]), line)?;
-        line.push_str("\",\"ja4\":\"");
-        fingerprint::ja4(hello, fingerprint::Carrier::Tcp, line)?;
         line.push('"');
     } else {
-        line.push_str("\",\"ja3\":null,\"ja3_hash\":null,\"ja4\":null");
+        line.push_str("\",\"ja3\":null,\"ja3_hash\":null");
     }
+    write_ja4(hello, Carrier::Tcp, line)?;
     write_ech_and_group(hello, line)
+}
+
+/// JA4 of a hello that is complete and that has one.
+pub(super) fn write_ja4(hello: &tls::ClientHello<'_>, carrier: Carrier, line: &mut String) -> Result {
+    let mut ja4 = String::new();
+    let is_known =
+        hello.malformed.is_none() && fingerprint::ja4(hello, carrier, digest::sha256, &mut ja4).is_ok();
+    line.push_str(",\"ja4\":");
+    text::optional_json(is_known.then_some(ja4.as_bytes()), line)
 }
 
 /// Presence of an encrypted hello, and the post-quantum group that is offered.
