@@ -40,10 +40,11 @@ pub use detectors::flood::icmp::{EchoRequests, SourceSet};
 pub use detectors::flood::victims::Victim;
 pub use detectors::lists::address_list::SINGLE_ADDRESS;
 pub use detectors::lists::fingerprint::is_fingerprint;
+pub use detectors::lists::indicators;
 pub use detectors::lists::name_list::{MAX_NAME, MAX_NAME_LABELS, name_entry};
 pub use detectors::lists::signatures::{
-    ABUSED_ZONE, ALLOWED, AddressClass, MALICIOUS, MALICIOUS_FINGERPRINT, MAX_SERVICES, SIGNATURES_HEADER,
-    signatures_header, signatures_need,
+    ABUSED_ZONE, ALLOWED, AddressClass, MALICIOUS, MALICIOUS_FINGERPRINT, MAX_SERVICES, MAX_URL,
+    SIGNATURES_HEADER, signatures_header, signatures_need,
 };
 pub use detectors::lists::suspicious_port::{ListedPort, PortProtocol};
 pub use detectors::payload::icmp_tunnel::EchoPair;

@@ -1,10 +1,11 @@
-//! `sentinel-learn`: trains the table of `dga`, and judges it by labelled lists.
+//! `sentinel-learn`: trains the table of `dga`, judges it by labelled lists, and compiles lists of indicators.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a program that prints tables")]
 
 mod evaluate;
 mod families;
+mod indicators;
 mod preload;
 mod train;
 
@@ -14,7 +15,9 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(about = "Trains and judges the table that the sensor scores names with")]
+#[command(
+    about = "Trains and judges the table that the sensor scores names with, and compiles lists of indicators"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -31,6 +34,21 @@ enum Command {
         #[arg(short, long)]
         output: PathBuf,
     },
+    /// Compiles lists of indicators for the setting `indicators_file`: lines, hosts files, CSV of abuse.ch, warning lists of MISP
+    Indicators {
+        /// The lists
+        #[arg(required = true)]
+        lists: Vec<PathBuf>,
+        /// Lists of what is never an indicator: names with those they lie below, addresses and networks
+        #[arg(long)]
+        allow: Vec<PathBuf>,
+        /// Leave out the second section: a third of the size, but all names, URLs and fingerprints stay unconfirmed
+        #[arg(long)]
+        small: bool,
+        /// The file; replaced as a whole
+        #[arg(short, long)]
+        output: PathBuf,
+    },
     /// Prints how well the sensor's table separates a list: lines of name, `dga` or `benign`, family, with tabs between
     Evaluate {
         /// The list
@@ -44,6 +62,10 @@ enum Command {
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Train { benign, output } => train::train(&preload::labels(&benign)?, &output),
+        Command::Indicators { lists, allow, small, output } => {
+            println!("{}", indicators::compile(&lists, &allow, small, &output)?);
+            Ok(())
+        }
         Command::Evaluate { list, benign } => {
             let known = benign.map(|path| preload::labels(&path)).transpose()?;
             print!("{}", evaluate::table(&std::fs::read_to_string(list)?, &known.unwrap_or_default()));

@@ -57,6 +57,7 @@ use flood::syn::SynFlood;
 use flood::udp::{DatagramsSet, UdpFlood};
 use flood::victims::{FragmentFlood, TcpFlood, Victim, Victims};
 use lists::fingerprint::MaliciousFingerprint;
+use lists::indicators::IndicatorLookup;
 use lists::signatures::{
     ChatApp, CloudStorage, DatacenterIp, MaliciousDomain, MaliciousIp, ProxyVpn, Signatures, SuspiciousTld,
     Tor,
@@ -419,6 +420,14 @@ impl<'m> Detectors<'m> {
         };
         self.update_lists();
         fits
+    }
+
+    /// Takes over a compiled list, or what has changed in it.
+    pub(crate) fn set_indicators(&mut self, indicators: Option<&'static dyn IndicatorLookup>) {
+        self.signatures.set_indicators(indicators);
+        // A name that is asked for again and again is new to the list once.
+        self.dns_tunnel.forget_recent();
+        self.update_lists();
     }
 
     /// Returns true if the first packets of flows to the outside are looked up.

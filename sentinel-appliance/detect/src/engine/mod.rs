@@ -20,6 +20,7 @@ use crate::detectors::lists::suspicious_port::ListedPort;
 use crate::detectors::payload::watch::WATCHED;
 use crate::detectors::{Configs, Detectors, FlowRequest};
 use crate::incident::{AllowRule, Findings, IncidentLimits, Incidents};
+use crate::indicators::IndicatorLookup;
 use crate::shared::event::{Counted, OtherEvent, Setting};
 use crate::shared::home_net::HomeNet;
 use memory::Storage;
@@ -148,6 +149,11 @@ impl<'m> Engine<'m> {
     /// before, if they do not fit into the memory lent for them ([`signatures_need`](crate::signatures_need)).
     pub fn set_signatures(&mut self, lists: Option<&[u8]>, built_in: &'static [u8]) -> bool {
         self.detectors.set_signatures(lists, built_in)
+    }
+
+    /// Takes over a compiled list of indicators, which may be replaced behind the reference: then it is given again.
+    pub fn set_indicators(&mut self, indicators: Option<&'static dyn IndicatorLookup>) {
+        self.detectors.set_indicators(indicators);
     }
 
     /// Analyses a frame that the fast path did not finish, from the start. `is_summarized` if the fast path has read its headers.

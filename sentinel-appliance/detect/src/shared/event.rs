@@ -52,7 +52,9 @@ pub(crate) enum Question {
     /// None has read it.
     #[default]
     Unread,
-    /// It repeats one that all of them have taken, or there are too many.
+    /// It repeats one that all of them have taken.
+    Repeated,
+    /// There are too many, or it is no question of a client.
     Passed,
     /// Its question was read.
     Read(ReadQuestion),

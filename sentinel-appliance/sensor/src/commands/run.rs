@@ -225,6 +225,7 @@ fn start_workers(
     settings: &Settings,
 ) -> Result<(Workers, WorkerThreads, &'static Watchdog), Failure> {
     let lists = crate::settings::lists::Lists::load(settings, settings)?;
+    crate::settings::indicators::begin(settings)?;
     let config = Arc::new(LiveConfig::new(settings, &opened.prefixes, lists));
     // Before the filters are attached, so that every frame is counted.
     let mut accounting = FilterAccounting::new(settings.interface.clone());

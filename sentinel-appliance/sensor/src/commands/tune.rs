@@ -119,6 +119,7 @@ struct Run {
 
 impl Run {
     fn new(settings: &Settings) -> Result<Self, Failure> {
+        crate::settings::indicators::begin(settings)?;
         let live_config = LiveConfig::new(settings, &[], Lists::load(settings, settings)?);
         let analyser = Analyser::new(settings.memory_kib, HashKey::new(FILE_SEED), &live_config);
         Ok(Self { analyser, opened: Vec::new() })

@@ -3,6 +3,7 @@
 use sentinel_units::Prefix;
 
 use crate::control::state::{LastReload, Reload, Shared};
+use crate::settings::indicators;
 use crate::settings::lists::Lists;
 use crate::settings::{Problem, Settings, environment, restart_needed};
 use crate::spool::FlushPolicy;
@@ -43,8 +44,14 @@ async fn try_reload(shared: &Shared, reload: &Reload) -> Result<(), String> {
     if !deferred.is_empty() {
         log::warn(format_args!("these changes take effect at the next start: {}", deferred.join(", ")));
     }
+    let list = indicators::load(&new).map_err(|error| kept(&error))?;
     let config = || Command::Reconfigure(Box::new(LiveConfig::new(&new, &prefixes, lists.clone())));
-    shared.workers.reconfigure(config).await.map_err(|error| kept(&error))?;
+    // The list of this thread is the one that the workers get.
+    let before = indicators::replace(list);
+    if let Err(error) = shared.workers.reconfigure(config).await {
+        indicators::replace(before);
+        return Err(kept(&error));
+    }
     // Before `take_over` replaces the old settings, with which the new filter is compared.
     let filtered = apply_filter(shared, &new).await;
     if filtered.is_err() {

@@ -361,6 +361,7 @@ impl PacketPipeline {
 }
 
 fn analyser(settings: &Settings, seed: u64, networks: &[Prefix]) -> Result<Box<Analyser>, Failure> {
+    crate::settings::indicators::begin(settings)?;
     let live_config = LiveConfig::new(settings, networks, Lists::load(settings, settings)?);
     Ok(Analyser::new(settings.memory_kib, HashKey::new(seed), &live_config))
 }

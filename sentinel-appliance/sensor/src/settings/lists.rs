@@ -7,7 +7,7 @@ use sentinel_detect::ListedPort;
 
 use super::Settings;
 use super::signatures::{self, Signatures};
-use super::suspicious_ports;
+use super::{indicators, suspicious_ports};
 use crate::terminal::failure::Failure;
 use crate::worker::memory;
 
@@ -30,15 +30,21 @@ impl Lists {
 
     /// The files that the settings name.
     pub(crate) fn files(settings: &Settings) -> impl Iterator<Item = &Path> {
-        [&settings.suspicious_ports_file, &settings.signatures_file].into_iter().flatten().map(AsRef::as_ref)
+        [&settings.suspicious_ports_file, &settings.signatures_file, &settings.indicators_file]
+            .into_iter()
+            .flatten()
+            .map(AsRef::as_ref)
     }
 
     /// The first problem of each file, with the name of its setting.
     pub(crate) fn problems(settings: &Settings) -> impl Iterator<Item = (&'static str, String)> {
         let ports = suspicious_ports::load(settings.suspicious_ports_file.as_deref()).err();
         let signatures = signatures::load(settings.signatures_file.as_deref(), room(settings)).err();
+        let indicators = indicators::load(settings).err();
         let ports = ports.map(|error| ("suspicious_ports_file", error.to_string()));
-        ports.into_iter().chain(signatures.map(|error| ("signatures_file", error.to_string())))
+        let signatures = signatures.map(|error| ("signatures_file", error.to_string()));
+        let indicators = indicators.map(|error| ("indicators_file", error.to_string()));
+        ports.into_iter().chain(signatures).chain(indicators)
     }
 }
 

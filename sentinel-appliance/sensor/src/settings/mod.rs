@@ -14,6 +14,7 @@
 mod choice;
 mod evidence_key;
 mod field;
+pub(crate) mod indicators;
 pub(crate) mod json;
 pub(crate) mod lists;
 mod load;

@@ -195,6 +195,10 @@ main_settings! {
         "JSON lists of names and addresses; empty is the built-in file",
         "", default "", Live, |value| Field::OptionalPath(value, 255)
     }
+    indicators_file: Option<PathBuf> = "indicators_file" {
+        "compiled list of malicious addresses, names, URLs and fingerprints ('sentinel-learn indicators'); empty is none",
+        "", default "", Live, |value| Field::OptionalPath(value, 255)
+    }
     user: String = "user" {
         "user that the sensor becomes once its rings are open, if it is started as root; empty stays root",
         "", default "sentinel-appliance", Restart, |value| Field::User(value, 64)

@@ -11,6 +11,7 @@ use sentinel_track::hash::HashKey;
 use sentinel_units::{Prefix, Timestamp};
 
 use crate::settings::Settings;
+use crate::settings::indicators;
 use crate::settings::lists::Lists;
 use crate::settings::signatures::BUILT_IN;
 use crate::worker::memory::capacities;
@@ -19,6 +20,8 @@ use crate::worker::memory::capacities;
 #[derive(Debug)]
 pub(crate) struct Analyser {
     engine: Engine<'static>,
+    /// Compiled list, for the thread that analyses.
+    indicators: indicators::Shared,
 }
 
 /// Settings that a running engine can take over.
@@ -29,10 +32,11 @@ pub(crate) struct LiveConfig {
     detectors: Configs,
     allow_rules: Vec<AllowRule>,
     lists: Lists,
+    indicators: indicators::Shared,
 }
 
 impl LiveConfig {
-    /// Combines settings, the prefixes of the captured interfaces, and the lists of the detectors.
+    /// Combines settings, the prefixes of the captured interfaces, the lists of the detectors, and the compiled list of this thread.
     pub(crate) fn new(settings: &Settings, interface_prefixes: &[Prefix], lists: Lists) -> Self {
         let mut home_net = HomeNet::default();
         for prefix in settings.home_net.iter().chain(interface_prefixes) {
@@ -45,7 +49,7 @@ impl LiveConfig {
             burst: settings.incident_burst,
         };
         let (detectors, allow_rules) = (settings.detectors.clone(), settings.allow.clone());
-        Self { home_net, incident_limits, detectors, allow_rules, lists }
+        Self { home_net, incident_limits, detectors, allow_rules, lists, indicators: indicators::current() }
     }
 
     /// Gives the lists to the engine. They fit: that was checked when they were read, for the same memory.
@@ -53,6 +57,7 @@ impl LiveConfig {
         let Lists { ports, signatures } = &self.lists;
         engine.set_listed_ports(ports);
         let _fits = engine.set_signatures(signatures.lists.as_deref(), &BUILT_IN);
+        engine.set_indicators(indicators::enter(self.indicators.clone()));
     }
 }
 
@@ -80,7 +85,12 @@ impl Analyser {
         // The settings allow as many as fit.
         let _all_fit = engine.set_allow_rules(&live_config.allow_rules);
         engine.enable_reassembly(ReassemblyStorage::allocate(&reassembly, &mut PrefaultedAllocator));
-        Box::new(Self { engine })
+        Box::new(Self { engine, indicators: live_config.indicators.clone() })
+    }
+
+    /// From now on this thread analyses.
+    pub(crate) fn enter_thread(&mut self) {
+        indicators::replace(self.indicators.take());
     }
 
     /// Applies new settings; tables and open incidents stay.

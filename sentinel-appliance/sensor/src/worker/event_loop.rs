@@ -75,6 +75,7 @@ impl Worker {
         let _says_so_also_if_it_panics = ThreadEnd(self.pulse);
         self.pulse.start();
         prefault::stack::<STACK_BYTES_BELOW>();
+        self.analyser.enter_thread();
         // At once, so that the first status has the state of the interfaces.
         let outcome = rings.housekeeping(self).inspect(|_| self.publish()).and_then(|_| rings.run(self));
         self.pulse.set_phase(Phase::Busy);

@@ -204,7 +204,7 @@ impl<'m> Dga<'m> {
         self.wants_response = false;
         let question = event.question.get();
         // Most queries repeat one.
-        if matches!(question, Question::Passed) {
+        if matches!(question, Question::Repeated | Question::Passed) {
             return;
         }
         let payload = event.packet.payload();

@@ -164,7 +164,7 @@ impl<'m> Names<'m> {
                 self.exchanges.ask(event.source_hash, tuple.source_port.0, event.packet.payload());
             }
             // Most queries repeat a name.
-            if matches!(event.question.get(), Question::Passed) {
+            if matches!(event.question.get(), Question::Repeated | Question::Passed) {
                 return;
             }
         }

@@ -135,6 +135,11 @@ impl<'m> DnsTunnel<'m> {
         self.is_read = self.settings.activation.enabled || by_another;
     }
 
+    /// Names are new to the lists of another detector from now on.
+    pub(crate) fn forget_recent(&mut self) {
+        self.recent = Recent::default();
+    }
+
     /// Messages that were not read because there were too many.
     pub(crate) const fn unread(&self) -> u64 {
         self.load.unread()
@@ -231,15 +236,21 @@ impl<'m> DnsTunnel<'m> {
         // Text form, the length of the first label and the root.
         let longest = usize::from(self.settings.max_characters) + 2;
         let name = queried_name(bytes).filter(|name| name.len() <= longest);
-        let weight = name.map(|name| {
+        let weight = if let Some(name) = name {
             event.tail.set(name_tail(name));
             let digest = digest(event.setting.key, event.source_hash, name);
-            if self.recent.holds(digest) { None } else { self.load.query(second, event.source_hash, digest) }
-        });
-        match weight {
-            Some(None) => event.question.set(event::Question::Passed),
-            _ => self.message_of(event, bytes, weight.flatten(), findings),
-        }
+            if self.recent.holds(digest) {
+                return event.question.set(event::Question::Repeated);
+            }
+            let weight = self.load.query(second, event.source_hash, digest);
+            if weight.is_none() {
+                return event.question.set(event::Question::Passed);
+            }
+            weight
+        } else {
+            None
+        };
+        self.message_of(event, bytes, weight, findings);
     }
 
     /// Takes a datagram from the port of DNS, which the query has let through unless there was none.

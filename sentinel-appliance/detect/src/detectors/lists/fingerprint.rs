@@ -92,18 +92,18 @@ impl Fingerprints {
         Some(new)
     }
 
-    /// Reports a hello of which the list has so many bits of the two, JA3 first.
+    /// Reports a hello of which lists have JA3, JA4, or both; not confirmed if only 16 bits of a hash of one are known to be listed.
     #[cold]
     pub(super) fn report(
         &self,
         activation: Activation,
         event: &Event<'_, '_>,
-        (ja3, ja4): (bool, bool),
+        (ja3, ja4, is_confirmed): (bool, bool, bool),
         scope: u32,
         findings: &mut Findings<'_, '_>,
     ) {
         let mut what = ShortName::new();
-        let severity = if ja3 && ja4 {
+        let severity = if ja3 && ja4 && is_confirmed {
             activation.severity
         } else {
             activation.ordinary(MaliciousFingerprint::DETECTOR.severity)
@@ -114,6 +114,9 @@ impl Fingerprints {
             (true, false) => write!(what, "JA3 {}", self.ja3),
             _ => write!(what, "JA4 {}", self.ja4),
         };
+        if !is_confirmed {
+            let _fits = what.push_str(", unconfirmed");
+        }
         let tuple = &event.packet.tuple;
         findings.add(&Finding {
             test: Test::MaliciousFingerprint,

@@ -2,6 +2,7 @@
 
 pub(crate) mod address_list;
 pub(crate) mod fingerprint;
+pub mod indicators;
 pub(crate) mod name_list;
 pub(crate) mod signatures;
 pub(crate) mod suspicious_port;

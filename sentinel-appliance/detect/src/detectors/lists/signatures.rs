@@ -15,6 +15,8 @@
 //! Not seen: names in DNS over TLS or HTTPS, and on other ports than 53, unless the server is contacted and that connection watched; addresses of packets without ports, and of flows that were open before the
 //! list was.
 
+mod compiled;
+
 use core::ops::ControlFlow;
 use core::time::Duration;
 
@@ -22,7 +24,10 @@ use sentinel_alert::{Kind, Severity, ShortName, Test};
 use sentinel_dissect::{FiveTuple, PacketSummary, TcpFlags, dns};
 use sentinel_units::{Address, Port, Timestamp};
 
+use compiled::upper;
+
 use super::fingerprint::Fingerprints;
+use super::indicators::{ADDRESSES, IndicatorLookup, KeyHash, KeyKind};
 use super::name_list::{ENTRY, MAX_NAME_LABELS, fill_filter, filter_len, filter_shift, find, may_contain};
 use super::{Rule, address_list};
 use crate::detectors::dns::{Labels, name_tail, push_labels, queried_name, read_question};
@@ -30,7 +35,7 @@ use crate::detectors::payload::server_name::server_name;
 use crate::detectors::payload::tls::Part;
 use crate::incident::{Findings, scope};
 use crate::registry::{Detector, DetectorConfig};
-use crate::shared::event::{DNS, Event, Setting};
+use crate::shared::event::{DNS, Event, Question, Setting};
 use crate::shared::once::OncePerDay;
 use crate::shared::rate::Activation;
 
@@ -67,6 +72,8 @@ pub enum AddressClass {
 
 /// Bytes of [`signatures_header`].
 pub const SIGNATURES_HEADER: usize = 12;
+/// Bytes of a path and query that are looked up.
+pub const MAX_URL: usize = 512;
 /// Time for which what a resolver was asked for explains that it asks for it.
 const FORWARDING: Duration = Duration::from_mins(1);
 /// Entries that resolvers were asked for, remembered.
@@ -271,6 +278,11 @@ impl Held<'_> {
         Lists::of(if self.own_len == 0 { self.built_in } else { own.unwrap_or_default() })
     }
 
+    /// Names of the lists in force.
+    fn names(&self) -> &[u8] {
+        self.lists().map_or(&[], |lists| lists.names)
+    }
+
     /// Makes the filter for the lists in force; gives the bits of a key that it does not use.
     fn fill_filter(&mut self) -> u32 {
         if let Some((filter, own)) = self.memory.split_at_mut_checked(self.filter_len) {
@@ -294,6 +306,9 @@ pub(crate) struct Signatures<'m> {
     rules: [Rule; 10],
     fingerprint: Activation,
     reads_fingerprints: bool,
+    /// Compiled list, and its contents that are looked up.
+    indicators: Option<&'static dyn IndicatorLookup>,
+    indicated: u32,
     told: OncePerDay,
     /// Resolver, entry, and the time until which the one explains that it asks for the other.
     forwarded: [(Address, u32, Timestamp); FORWARDED],
@@ -324,6 +339,8 @@ impl<'m> Signatures<'m> {
             rules: [off; 10],
             fingerprint: off.activation,
             reads_fingerprints: false,
+            indicators: None,
+            indicated: 0,
             told: OncePerDay::default(),
             forwarded: [(Address::default(), 0, Timestamp::ZERO); FORWARDED],
             newest: 0,
@@ -388,10 +405,23 @@ impl<'m> Signatures<'m> {
         let is_any = |rules: &[Rule]| rules.iter().any(|rule| rule.activation.enabled);
         let lists = self.held.lists();
         let mut entries = lists.map_or(&[][..], |lists| lists.names.as_chunks::<ENTRY>().0).iter();
-        self.reads_names = is_any(names) && entries.len() > 0;
-        self.reads_fingerprints =
-            self.fingerprint.enabled && entries.any(|[value, ..]| *value == MALICIOUS_FINGERPRINT);
-        self.reads_addresses = lists.is_some_and(|lists| !lists.addresses.is_empty()) && is_any(addresses);
+        let contents = self.indicators.map_or(0, IndicatorLookup::contents);
+        let [malicious_name, malicious_address] =
+            [names.last(), addresses.first()].map(|rule| rule.is_some_and(|rule| rule.activation.enabled));
+        let wanted = [
+            (malicious_name, KeyKind::Name.bit() | KeyKind::Url.bit()),
+            (malicious_address, ADDRESSES | KeyKind::Ipv6.bit()),
+            (self.fingerprint.enabled, KeyKind::Fingerprint.bit()),
+        ];
+        self.indicated =
+            wanted.iter().filter(|(is_on, _)| *is_on).fold(0, |bits, (_, of)| bits | contents & of);
+        self.reads_names =
+            is_any(names) && entries.len() > 0 || self.indicates(KeyKind::Name.bit() | KeyKind::Url.bit());
+        self.reads_fingerprints = self.fingerprint.enabled
+            && (entries.any(|[value, ..]| *value == MALICIOUS_FINGERPRINT)
+                || self.indicates(KeyKind::Fingerprint.bit()));
+        self.reads_addresses = lists.is_some_and(|lists| !lists.addresses.is_empty()) && is_any(addresses)
+            || self.indicates(ADDRESSES | KeyKind::Ipv6.bit());
     }
 
     /// Messages over TCP come through [`Self::message`] only: a segment alone is not read.
@@ -426,7 +456,11 @@ impl<'m> Signatures<'m> {
     #[inline(never)] // keeps the dispatch of all other packets short
     fn query(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
         let tail = event.tail.get();
-        if tail == 0 || may_contain(self.held.memory, self.filter_shift, tail) {
+        let is_new = || !matches!(event.question.get(), Question::Repeated);
+        if tail == 0
+            || may_contain(self.held.memory, self.filter_shift, tail)
+            || self.indicates(KeyKind::Name.bit()) && is_new()
+        {
             self.unmeasured(event, findings);
         }
     }
@@ -440,7 +474,10 @@ impl<'m> Signatures<'m> {
             return;
         }
         let tail = queried_name(bytes).map_or(0, name_tail);
-        if tail == 0 || may_contain(self.held.memory, self.filter_shift, tail) {
+        if tail == 0
+            || may_contain(self.held.memory, self.filter_shift, tail)
+            || self.indicates(KeyKind::Name.bit())
+        {
             self.names(event.setting, event.packet, bytes, findings);
         }
     }
@@ -503,6 +540,9 @@ impl<'m> Signatures<'m> {
                 self.labels(setting, packet, &labels, findings);
             }
         }
+        if part == Part::Whole && self.indicates(KeyKind::Url.bit()) {
+            self.url(event, payload, findings);
+        }
         if self.reads_fingerprints
             && part != Part::Start
             && let Some(fingerprints) = Fingerprints::of(payload)
@@ -518,21 +558,31 @@ impl<'m> Signatures<'m> {
         fingerprints: &Fingerprints,
         findings: &mut Findings<'_, '_>,
     ) {
-        let Some(lists) = self.held.lists() else { return };
+        let names = self.held.names();
         // Hash of a listed one, which separates incidents.
         let mut hash = 0;
+        let mut is_confirmed = true;
         let [ja3, ja4] = [fingerprints.ja3.as_bytes(), fingerprints.ja4.as_bytes()].map(|text| {
-            let outcome = find(lists.names, &[text], &mut |entry| {
+            let outcome = find(names, &[text], &mut |entry| {
                 if value(entry) != MALICIOUS_FINGERPRINT {
                     return ControlFlow::Continue(());
                 }
                 hash = u32::try_from(entry >> 32).unwrap_or(0);
                 ControlFlow::Break(())
             });
-            outcome.is_break()
+            if outcome.is_break() || text.is_empty() {
+                return outcome.is_break();
+            }
+            let key = KeyHash::default().before(text);
+            let found = self.indicated(key, KeyKind::Fingerprint);
+            if let Some(found) = found {
+                (hash, is_confirmed) = (upper(key.key(KeyKind::Fingerprint)), is_confirmed && found);
+            }
+            found.is_some()
         });
         if ja3 || ja4 {
-            fingerprints.report(self.fingerprint, event, (ja3, ja4), hash, findings);
+            let found = (ja3, ja4, is_confirmed);
+            fingerprints.report(self.fingerprint, event, found, hash, findings);
         }
     }
 
@@ -544,9 +594,9 @@ impl<'m> Signatures<'m> {
         labels: &[&[u8]],
         findings: &mut Findings<'_, '_>,
     ) {
-        let Some(lists) = self.held.lists() else { return };
+        let names = self.held.names();
         let mut entries = heapless::Vec::<u64, MAX_NAME_LABELS>::new();
-        let outcome = find(lists.names, labels, &mut |entry| {
+        let outcome = find(names, labels, &mut |entry| {
             if value(entry) == ALLOWED {
                 return ControlFlow::Break(());
             }
@@ -556,10 +606,29 @@ impl<'m> Signatures<'m> {
             }
             ControlFlow::Continue(())
         });
-        if outcome.is_continue() && !entries.is_empty() {
-            let mut name = ShortName::new();
-            push_labels(&mut name, labels);
-            entries.into_iter().for_each(|entry| self.name(setting, packet, &name, entry, findings));
+        if outcome.is_break() {
+            return;
+        }
+        let indicated = if entries.iter().any(|entry| value(*entry) == MALICIOUS) {
+            None
+        } else {
+            self.indicated_name(labels)
+        };
+        if entries.is_empty() && indicated.is_none() {
+            return;
+        }
+        let mut name = ShortName::new();
+        push_labels(&mut name, labels);
+        entries.into_iter().for_each(|entry| self.name(setting, packet, &name, entry, findings));
+        if let Some((hash, is_confirmed)) = indicated
+            && !self.is_forwarded(setting, &packet.tuple, hash)
+        {
+            self.report_indicated(
+                Test::MaliciousDomain,
+                is_confirmed,
+                (setting, packet, &name, hash),
+                findings,
+            );
         }
     }
 
@@ -629,12 +698,15 @@ impl<'m> Signatures<'m> {
         if is_answer || !setting.home_net.is_internal(source) || !setting.home_net.is_external(destination) {
             return;
         }
-        let Some(lists) = self.held.lists() else { return };
-        let classes = address_list::classes(lists.addresses, lists.ranges, destination);
+        let lists = self.held.lists();
+        let classes =
+            lists.map_or(0, |lists| address_list::classes(lists.addresses, lists.ranges, destination));
         let is_of = |class: AddressClass| classes >> number(class) & 1 == 1;
         if is_of(AddressClass::Allowed) {
             return;
         }
+        let malicious = 1 << number(AddressClass::Malicious);
+        let classes = classes | if self.is_indicated(destination) { malicious } else { 0 };
         // One bit for each class that is told; an exit node is a relay too: the first of the lists of Tor that names it counts.
         let mut left = classes;
         while left != 0 {

@@ -9,6 +9,7 @@ use sentinel_alert::{Evidence, Kind, Phase, Severity, Test};
 
 use super::address_list::SINGLE_ADDRESS;
 use super::address_list::tests::packed;
+use super::indicators::{ADDRESSES, IndicatorLookup, KeyHash, KeyKind};
 use super::name_list::name_entry;
 use super::signatures::{
     ABUSED_ZONE, ALLOWED, MALICIOUS, MALICIOUS_FINGERPRINT, signatures_header, signatures_need,
@@ -258,6 +259,140 @@ fn a_name_in_the_second_segment_of_a_hello_is_looked_up_once() {
         let found = sensor.opened().into_iter().filter(|test| *test == Test::MaliciousDomain).count();
         assert_eq!(found, expected, "{padding}");
     }
+}
+
+/// A compiled list: texts that are listed, those of them that are not confirmed, and 198.51.100.7.
+#[derive(Debug)]
+struct Compiled(&'static [(KeyKind, &'static [u8], bool)]);
+
+impl IndicatorLookup for Compiled {
+    fn contents(&self) -> u32 {
+        ADDRESSES | self.0.iter().fold(0, |bits, (kind, _, _)| bits | kind.bit())
+    }
+
+    fn has_address(&self, address: u32) -> bool {
+        address == 0xc633_6407
+    }
+
+    fn find(&self, key: u64) -> Option<bool> {
+        let is_it =
+            |(kind, text, _): &&(KeyKind, &[u8], bool)| KeyHash::default().before(text).key(*kind) == key;
+        self.0.iter().find(is_it).map(|(_, _, is_confirmed)| *is_confirmed)
+    }
+}
+
+const V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+static COMPILED: Compiled = Compiled(&[
+    (KeyKind::Name, b"bad.test", true),
+    (KeyKind::Name, b"worse.bad.test", true),
+    (KeyKind::Name, b"doubt.test", false),
+    (KeyKind::Name, b"good.evil.xyz", true),
+    (KeyKind::Name, b"test", true),
+    (KeyKind::Url, b"host.test:8080/a/B?c", true),
+    (KeyKind::Url, b"plain.test/", false),
+    (KeyKind::Fingerprint, JA3.as_bytes(), true),
+    (KeyKind::Ipv6, &V6, true),
+]);
+
+fn with_compiled() -> Sensor {
+    let mut sensor = sensor(&configs());
+    sensor.engine.set_indicators(Some(&COMPILED));
+    sensor
+}
+
+#[test]
+fn names_of_a_compiled_list_are_told_with_those_below_them_and_what_is_allowed_is_not() {
+    let malicious = |name: &'static str| (Test::MaliciousDomain, name);
+    for (name, expected) in [
+        ("bad.test", &[malicious("bad.test")][..]),
+        ("A.Worse.BAD.test", &[malicious("a.worse.bad.test")]),
+        ("notbad.test", &[]),
+        ("bad.test.example", &[]),
+        ("doubt.test", &[(Test::MaliciousUnconfirmed, "doubt.test")]),
+        ("good.evil.xyz", &[]),
+        ("evil.xyz", &[(Test::SuspiciousTld, "evil.xyz"), malicious("evil.xyz")]),
+    ] {
+        for is_fast in [false, true] {
+            let mut sensor = with_compiled();
+            let frame = question(CLIENT, name);
+            if is_fast {
+                sensor.fast(0, &frame);
+            } else {
+                sensor.frame(0, &frame);
+            }
+            assert_eq!(told(&sensor), expected, "{name}");
+        }
+    }
+    let severity = |sensor: &Sensor| sensor.raised[0].severity;
+    let mut sensor = with_compiled();
+    sensor.frame(0, &question(CLIENT, "doubt.test"));
+    assert_eq!(severity(&sensor), Severity::Low);
+    assert_eq!(
+        sensor.raised[0].summary().to_string(),
+        "10.20.30.11 asked for doubt.test (perhaps listed as malicious) at 10.20.30.1 port 53"
+    );
+}
+
+#[test]
+fn addresses_and_requests_of_a_compiled_list_are_told() {
+    for (to, expected) in [(7, &[(Test::MaliciousIp, "malicious_ip")][..]), (6, &[])] {
+        let mut sensor = with_compiled();
+        sensor.fast(0, &tcp((CLIENT, 40_000), (of_class(to), 443), SYN));
+        assert_eq!(told(&sensor), expected, "{to}");
+    }
+    let request = |host: &str, target: &str| {
+        let request = std::format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        ipv4(CLIENT, OUTSIDE, 6, &segment(40_000, 80, 0x18, request.as_bytes()))
+    };
+    for (host, target, expected) in [
+        ("Host.test:8080", "/a/B?c", &[(Test::MaliciousUrl, "Host.test:8080/a/B?c")][..]),
+        ("host.test:8080", "/a/b?c", &[]),
+        ("host.test", "/a/B?c", &[]),
+        ("plain.test:80", "/", &[(Test::MaliciousUnconfirmed, "plain.test:80/")]),
+        ("www.bad.test", "/", &[(Test::MaliciousDomain, "www.bad.test")]),
+    ] {
+        let mut sensor = with_compiled();
+        sensor.fast(0, &request(host, target));
+        let found: Vec<_> = told(&sensor);
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(test, label)| {
+                (
+                    *test,
+                    label.strip_suffix(":80/").map_or((*label).to_string(), |host| std::format!("{host}/")),
+                )
+            })
+            .collect();
+        assert_eq!(
+            found.iter().map(|(test, label)| (*test, (*label).to_string())).collect::<Vec<_>>(),
+            expected,
+            "{host}{target}"
+        );
+    }
+    let mut sensor = Sensor::with(with_flight(), KEY, &alone(Kind::MaliciousFingerprint));
+    sensor.engine.set_indicators(Some(&COMPILED));
+    for (millis, frame) in (0..).zip(client(&[&hello(9, "a.test")])) {
+        sensor.fast(millis, &frame);
+    }
+    assert_eq!(programs(&sensor), [(Severity::Low, std::format!("JA3 {JA3}"))]);
+}
+
+/// A host that asks for one name again and again would never be told of a list that came later.
+#[test]
+fn a_name_is_new_to_a_list_that_comes_later() {
+    let mut sensor = sensor(&configs());
+    for second in 0..5 {
+        sensor.fast(second * 1_000, &question(CLIENT, "bad.test"));
+    }
+    assert_eq!(told(&sensor), []);
+    sensor.engine.set_indicators(Some(&COMPILED));
+    for second in 5..9 {
+        sensor.fast(second * 1_000, &question(CLIENT, "bad.test"));
+    }
+    assert_eq!(told(&sensor), [(Test::MaliciousDomain, "bad.test")]);
+    sensor.engine.set_indicators(None);
+    sensor.fast(DAY, &question(CLIENT, "bad.test"));
+    assert_eq!(told(&sensor).len(), 1);
 }
 
 #[test]
