@@ -261,8 +261,9 @@ impl Evidence {
         match self {
             Self::Name { suffix: domain, .. }
             | Self::Leak { suffix: domain, .. }
-            | Self::Listed { label: domain, .. }
             | Self::Domains { name: domain, .. } => Some(domain.as_str()).filter(|domain| !domain.is_empty()),
+            // Of a URL its host.
+            Self::Listed { label, .. } => label.split(['/', ':']).next().filter(|host| !host.is_empty()),
             // Without a window it is about this one name, which what it reads like may follow.
             Self::Answers { window_s: 0, name, .. } => name.split(' ').next(),
             _ => None,

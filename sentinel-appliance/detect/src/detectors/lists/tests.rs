@@ -345,7 +345,7 @@ fn addresses_and_requests_of_a_compiled_list_are_told() {
         ipv4(CLIENT, OUTSIDE, 6, &segment(40_000, 80, 0x18, request.as_bytes()))
     };
     for (host, target, expected) in [
-        ("Host.test:8080", "/a/B?c", &[(Test::MaliciousUrl, "Host.test:8080/a/B?c")][..]),
+        ("Host.test:8080", "/a/B?c", &[(Test::MaliciousUrl, "host.test:8080/a/B?c")][..]),
         ("host.test:8080", "/a/b?c", &[]),
         ("host.test", "/a/B?c", &[]),
         ("plain.test:80", "/", &[(Test::MaliciousUnconfirmed, "plain.test:80/")]),
@@ -375,6 +375,17 @@ fn addresses_and_requests_of_a_compiled_list_are_told() {
         sensor.fast(millis, &frame);
     }
     assert_eq!(programs(&sensor), [(Severity::Low, std::format!("JA3 {JA3}"))]);
+}
+
+#[test]
+fn a_rule_of_the_operator_allows_the_host_of_a_url() {
+    let request = b"GET /a/B?c HTTP/1.1\r\nHost: HOST.test:8080\r\n\r\n";
+    for (rule, expected) in [("name=host.test", 0), ("name=other.test", 1), ("name=a", 1)] {
+        let mut sensor = with_compiled();
+        assert_eq!(sensor.engine.set_allow_rules(&[rule.parse().unwrap()]), 0);
+        sensor.fast(0, &ipv4(CLIENT, OUTSIDE, 6, &segment(40_000, 80, 0x18, request)));
+        assert_eq!(told(&sensor).len(), expected, "{rule}");
+    }
 }
 
 /// A host that asks for one name again and again would never be told of a list that came later.

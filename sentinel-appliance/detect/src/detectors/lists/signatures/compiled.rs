@@ -84,8 +84,9 @@ impl Signatures<'_> {
         }
         let Some(is_confirmed) = self.indicated(hash, KeyKind::Url) else { return };
         let mut url = ShortName::new();
-        for byte in host.iter().chain(request.target).take(url.capacity()) {
-            let _fits_by_take = url.push(if byte.is_ascii_graphic() { char::from(*byte) } else { '?' });
+        let host = host.iter().map(u8::to_ascii_lowercase);
+        for byte in host.chain(request.target.iter().copied()).take(url.capacity()) {
+            let _fits_by_take = url.push(if byte.is_ascii_graphic() { char::from(byte) } else { '?' });
         }
         let scope = upper(hash.key(KeyKind::Url));
         let subject = (event.setting, event.packet, url.as_str(), scope);
