@@ -259,7 +259,7 @@ impl<'i> Indicators<'i> {
         let (low, rest) = section.split_at_checked(low)?;
         let (upper, rest) = rest.split_at_checked(upper)?;
         let (directory, rest) = rest.split_at_checked(directory)?;
-        let filter = rest.get(..geometry.places() * 2)?;
+        let filter = rest.get(..geometry.places().saturating_mul(2))?;
         Some(Self { geometry, low, upper, directory, filter })
     }
 

@@ -12,6 +12,10 @@
 //! Services, zones and classes of information are told once a day for each host ([`OncePerDay`]). What is allowed is never reported, whatever
 //! else lists it. A resolver at home repeats what its clients ask for: an entry that it was asked for in the last minute is theirs.
 //!
+//! Behind these lists stands that of [`indicators`](super::indicators), if there is one: names when they are new to the sensor, addresses with the
+//! first packet of a flow, http URLs and fingerprints with the first payload of a connection. What passes its filter of 16 bits is `low`
+//! until 32 more bits have confirmed it.
+//!
 //! Not seen: names in DNS over TLS or HTTPS, and on other ports than 53, unless the server is contacted and that connection watched; addresses of packets without ports, and of flows that were open before the
 //! list was.
 
