@@ -138,6 +138,8 @@ kinds! {
     Bot { "bot", "Bot", Cyan, "T1595" },
     /// A host begins TLS as a program that a list calls malicious. Encrypted Channel: Asymmetric Cryptography.
     MaliciousFingerprint { "malicious_fingerprint", "Malicious fingerprint", Magenta, "T1573.002" },
+    /// A packet or a first payload that breaks the rules of its protocol or port. Non-Standard Port.
+    ProtocolAnomaly { "protocol_anomaly", "Protocol anomaly", Blue, "T1571" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -343,6 +345,16 @@ tests! {
     MaliciousUrl { MaliciousDomain, "url", "listed as malicious", "at" },
     /// [`Kind::MaliciousDomain`]: a name or URL of which 16 bits of a hash are those of a listed one.
     MaliciousUnconfirmed { MaliciousDomain, "unconfirmed", "perhaps listed as malicious", "at" },
+    /// [`Kind::TcpFlood`]: segments of one source to one destination that belong to no connection.
+    TcpFloodPerSource { TcpFlood, "per_source", "segments of no connection", "to" },
+    /// [`Kind::FragmentFlood`]: fragments of one source to one destination whose datagrams stay incomplete.
+    FragmentFloodPerSource { FragmentFlood, "per_source", "fragments of incomplete datagrams", "to" },
+    /// [`Kind::ProtocolAnomaly`]: connection requests whose source is their destination.
+    Land { ProtocolAnomaly, "land", "sent connection requests that name their destination as their source", "to" },
+    /// [`Kind::ProtocolAnomaly`]: packets that no stack sends.
+    Malformed { ProtocolAnomaly, "malformed", "sent packets that break the rules of their protocol", "to" },
+    /// [`Kind::ProtocolAnomaly`]: connections or flows to a port whose first payload is of another protocol.
+    OtherProtocol { ProtocolAnomaly, "other_protocol", "spoke another protocol than that of the port", "with" },
 }
 
 impl Test {
@@ -353,6 +365,8 @@ impl Test {
             Self::SynFloodPerSource => Some(Self::SynFloodPerVictim),
             Self::IcmpFloodPerSource => Some(Self::IcmpFloodPerVictim),
             Self::UdpFloodPerSource => Some(Self::UdpFloodPerVictim),
+            Self::TcpFloodPerSource => Some(Self::TcpFlood),
+            Self::FragmentFloodPerSource => Some(Self::FragmentFlood),
             _ => None,
         }
     }

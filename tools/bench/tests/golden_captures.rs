@@ -32,7 +32,7 @@ const LEFT_OUT: [&str; 10] = [
     "icmp-flood-replies-ipv6",
 ];
 /// Scenarios above [`MAX_BYTES`] that are committed.
-const LARGE: [&str; 2] = ["bad", "attack-mix"];
+const LARGE: [&str; 4] = ["bad", "attack-mix", "udp-flood", "source-udp"];
 /// Scenarios committed with cut frames, as a capture with a short snap length has them.
 const HEADERS_ONLY: [&str; 1] = ["attack-mix"];
 

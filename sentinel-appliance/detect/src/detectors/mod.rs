@@ -36,7 +36,7 @@ pub(crate) mod spoof;
 pub(crate) mod transfer;
 mod wiring;
 
-use sentinel_dissect::{FiveTuple, PacketSummary, TcpFlags, Vlans};
+use sentinel_dissect::{FiveTuple, Layer, Malformed, Packet, PacketSummary, TcpFlags, Vlans};
 use sentinel_track::flow::{FlowId, Inspection, Role, is_certain_initiator};
 use sentinel_track::neighbour::Neighbour;
 use sentinel_track::table::CoarsePeriod;
@@ -63,6 +63,7 @@ use lists::signatures::{
     Tor,
 };
 use lists::suspicious_port::{ListedPort, SuspiciousPort};
+use payload::anomaly::ProtocolAnomaly;
 use payload::bot::Bot;
 use payload::credentials::CleartextCredentials;
 use payload::icmp_tunnel::{EchoPair, IcmpTunnel};
@@ -109,11 +110,12 @@ wiring::detectors! {
     new_device: NewDevice { detects: [new_device: NewDevice], needs: [Elsewhere] }
     large_transfer: LargeTransfer<'m> { detects: [large_transfer: LargeTransfer], list: transfers [Transfer; entries 64, tiny 16], needs: [Elsewhere] }
     signatures: Signatures<'m> { detects: [chat_app: ChatApp, cloud_storage: CloudStorage, suspicious_tld: SuspiciousTld, malicious_domain: MaliciousDomain, malicious_ip: MaliciousIp, tor: Tor, datacenter_ip: DatacenterIp, proxy_vpn: ProxyVpn], reads: [malicious_fingerprint], spare: signatures [bytes 64], needs: [Questions, NewFlow] }
-    payloads: FirstPayloads<'m> { detects: [cleartext_credentials: CleartextCredentials], reads: [tls_risk, bot], list: payload_servers [u32; entries 1024, tiny 256], list: payload_watches [Watch; entries 32], list: payload_flight [u8; entries 3072], needs: [FirstPayloads] }
+    payloads: FirstPayloads<'m> { detects: [cleartext_credentials: CleartextCredentials], reads: [tls_risk, bot, protocol_anomaly], list: payload_servers [u32; entries 1024, tiny 256], list: payload_watches [Watch; entries 32], list: payload_flight [u8; entries 3072], needs: [FirstPayloads] }
     tls_risk: TlsRisk { detects: [tls_risk: TlsRisk], needs: [Elsewhere] }
     icmp_tunnel: IcmpTunnel<'m> { detects: [icmp_tunnel: IcmpTunnel], list: echo_pairs [EchoPair; entries 16], needs: [Icmp] }
     bot: Bot { detects: [bot: Bot], needs: [Elsewhere] }
     malicious_fingerprint: MaliciousFingerprint { detects: [malicious_fingerprint: MaliciousFingerprint], needs: [Elsewhere] }
+    protocol_anomaly: ProtocolAnomaly { detects: [protocol_anomaly: ProtocolAnomaly], needs: [Elsewhere] }
 }
 
 /// Request of a detector about the flow of the packet that it was shown last. Packets of its direction stay [`Full`].
@@ -183,6 +185,9 @@ impl<'m> Detectors<'m> {
         findings: &mut Findings<'_, '_>,
     ) {
         self.mac_flood.sender(setting, packet.sender, findings);
+        if packet.source == packet.destination {
+            self.protocol_anomaly.land(packet, findings);
+        }
         let Self { syn_sources, contacts, victims, .. } = self;
         let (admission, is_flood) = syn_sources.request(setting.now, packet, source_hash, contacts, findings);
         if !is_flood {
@@ -319,6 +324,9 @@ impl<'m> Detectors<'m> {
             }
             None => !role.from_initiator && inspection == Inspection::Full,
             Some(flags) if flags.syn_only() => {
+                if tuple.source == tuple.destination {
+                    self.protocol_anomaly.land(&event.packet.into(), findings);
+                }
                 return admission != Admission::Closed && contacts.segment(event, admission, findings);
             }
             Some(flags) if flags.syn_ack() => true,
@@ -344,7 +352,11 @@ impl<'m> Detectors<'m> {
     #[cold] // once or twice in a connection that is watched
     fn read_first_payload(&mut self, event: &Event<'_, '_>, part: Part, findings: &mut Findings<'_, '_>) {
         let payload = self.payloads.joined(part).unwrap_or_else(|| event.packet.payload());
+        self.signatures.names_storage = false;
         self.signatures.first_payload(event, part, payload, findings);
+        if self.signatures.names_storage {
+            self.large_transfer.note_service(event.setting.key.address(event.packet.tuple.destination));
+        }
         if !matches!(part, Part::Joined(_)) {
             self.bot.request(event, findings);
         }
@@ -369,6 +381,16 @@ impl<'m> Detectors<'m> {
         self.contacts.set_shard();
         self.beacon.set_shard();
         self.payloads.set_shard();
+    }
+
+    /// A packet that could not be read.
+    pub(crate) fn malformed(
+        &self,
+        packet: &Packet<'_>,
+        fault: (Layer, Malformed),
+        findings: &mut Findings<'_, '_>,
+    ) {
+        self.protocol_anomaly.malformed(packet, fault, findings);
     }
 
     /// A fragment overlaps another of its datagram.
@@ -428,6 +450,11 @@ impl<'m> Detectors<'m> {
         // A name that is asked for again and again is new to the list once.
         self.dns_tunnel.forget_recent();
         self.update_lists();
+    }
+
+    /// Takes over the sizes of large transfers that come with the lists.
+    pub(crate) const fn set_transfer_sizes(&mut self, sizes: [u32; 2]) {
+        self.large_transfer.set_sizes(sizes);
     }
 
     /// Returns true if the first packets of flows to the outside are looked up.

@@ -151,6 +151,12 @@ impl<'m> Engine<'m> {
         self.detectors.set_signatures(lists, built_in)
     }
 
+    /// Takes over the bytes that make a large transfer: with any host, if the setting of `large_transfer` has its default, and with services
+    /// of large files.
+    pub const fn set_transfer_sizes(&mut self, sizes: [u32; 2]) {
+        self.detectors.set_transfer_sizes(sizes);
+    }
+
     /// Takes over a compiled list of indicators, which may be replaced behind the reference: then it is given again.
     pub fn set_indicators(&mut self, indicators: Option<&'static dyn IndicatorLookup>) {
         self.detectors.set_indicators(indicators);
@@ -170,8 +176,8 @@ impl<'m> Engine<'m> {
         } else if link.is_supported() {
             self.counts.analysed += 1;
             let packet = sentinel_dissect::packet(link, vlan, bytes, wire_len);
-            self.counts.malformed += u64::from(packet.malformed.is_some());
             self.packet(at, &packet, raise);
+            self.counts.malformed += u64::from(packet.malformed.is_some());
         } else {
             self.counts.unsupported += 1;
         }
@@ -195,6 +201,10 @@ impl<'m> Engine<'m> {
             reassembly::tunnels(packet, &mut |decapsulated| {
                 self.decapsulated(at, packet, decapsulated, raise);
             });
+        }
+        if let Some(fault) = packet.malformed {
+            let Self { incidents, detectors, now, .. } = self;
+            detectors.malformed(packet, fault, &mut Findings { incidents, now: *now, raise });
         }
     }
 

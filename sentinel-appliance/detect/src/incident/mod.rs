@@ -156,12 +156,22 @@ impl<'m> Incidents<'m> {
     }
 
     /// Returns true if an incident of a flood on the same destination is open: a source of it that crosses the threshold per source is
-    /// part of that behaviour, and gets no incident of its own.
+    /// part of that behaviour, and gets no incident of its own; nor does a flood of one source that two tests name, or of which
+    /// every fragment is a datagram to one of them.
     fn is_part_of_flood(&mut self, finding: &Finding) -> bool {
         let Some(flood) = finding.test.per_victim() else { return false };
+        let is_same = |open: &Open| {
+            let Alert { test, subject, severity, .. } = &open.alert;
+            (*test == finding.test && open.scope.max(finding.scope) == LONE
+                || *test == Test::FragmentFloodPerSource
+                || finding.test == Test::FragmentFloodPerSource && test.per_victim().is_some())
+                && subject.source == finding.subject.source
+                && *severity >= finding.severity
+        };
         let is_flood = |slot: &Incident| {
-            slot.0.as_ref().is_some_and(|Open { alert, .. }| {
-                alert.test == flood && alert.subject.destination == finding.subject.destination
+            slot.0.as_ref().is_some_and(|open| {
+                (open.alert.test == flood || is_same(open))
+                    && open.alert.subject.destination == finding.subject.destination
             })
         };
         // Under attack `latest` saves the search.
@@ -388,6 +398,8 @@ fn test_index(test: Test) -> Option<usize> {
     Test::ALL.iter().position(|known| *known == test)
 }
 
+/// Scope of the incident of a flood of one source that the counts per victim found.
+pub(crate) const LONE: u32 = 2;
 /// Scope of the incident that sources share when there are too many of them.
 const SHARED: u32 = u32::MAX;
 

@@ -103,7 +103,7 @@ pub(super) fn any_element<'p>(at: &mut Cursor<'p>) -> Result<(u8, &'p [u8]), Mal
 }
 
 /// Takes tag and length. Lengths have up to four bytes, as encoders with a fixed form write them.
-fn header(at: &mut Cursor<'_>) -> Result<(u8, usize), Malformed> {
+pub(super) fn header(at: &mut Cursor<'_>) -> Result<(u8, usize), Malformed> {
     let tag = at.u8()?;
     let len = match at.u8()? {
         short @ 0..=0x7f => u32::from(short),

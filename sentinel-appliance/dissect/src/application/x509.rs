@@ -1,12 +1,14 @@
-//! X.509 certificates: subject, issuer, validity.
+//! X.509 certificates: subject, issuer, validity, other names of the subject.
 //!
 //! Read first: RFC 5280 section 4.1; ITU-T X.690 section 8 (encoding); RFC 4514 (how names are written).
 //!
-//! Signatures and extensions are not read: a sensor has no trust anchors, so it reports the fields without judging them.
+//! Signatures and other extensions are not read: a sensor has no trust anchors, so it reports the fields without judging them.
 
 use core::fmt;
 
-use super::ber::{INTEGER, OBJECT_IDENTIFIER, Oid, SEQUENCE, any_element, element, element_start};
+use super::ber::{
+    BOOLEAN, INTEGER, OBJECT_IDENTIFIER, Oid, SEQUENCE, any_element, element, element_start, header,
+};
 use crate::read::{Cursor, Malformed};
 
 const UTC_TIME: u8 = 0x17;
@@ -15,6 +17,12 @@ const BMP_STRING: u8 = 0x1e;
 const SET: u8 = 0x31;
 /// `[0]`, around the version.
 const VERSION: u8 = 0xa0;
+/// `[1]` and `[2]`, identifiers of issuer and subject that nobody uses; `[3]`, around the extensions.
+const ISSUER_IDENTIFIER: u8 = 0x81;
+const SUBJECT_IDENTIFIER: u8 = 0x82;
+const EXTENSIONS: u8 = 0xa3;
+/// The extension with other names of the subject: 2.5.29.17.
+const ALTERNATIVE_NAMES: [u8; 3] = [0x55, 0x1d, 17];
 /// Most parts of a name.
 const MAX_PARTS: usize = 32;
 
@@ -49,6 +57,42 @@ impl<'p> Certificate<'p> {
     /// # Errors
     /// Those of [`Certificate::parse`].
     pub fn parse_start(der: &'p [u8]) -> Result<Self, Malformed> {
+        Self::fields(der).map(|(certificate, _)| certificate)
+    }
+
+    /// Other names of the subject as in DER (`GeneralNames`, RFC 5280 section 4.2.1.6); `None` if the certificate has none. It may be cut
+    /// behind them.
+    ///
+    /// # Errors
+    /// Those of [`Certificate::parse`]; [`Malformed::Truncated`] also if they may be in the part that is cut off.
+    pub fn alternative_names(der: &'p [u8]) -> Result<Option<&'p [u8]>, Malformed> {
+        let (_, mut at) = Self::fields(der)?;
+        let _key = element(&mut at, SEQUENCE)?;
+        // Ends: each step takes a header off `at`.
+        loop {
+            match header(&mut at)? {
+                (EXTENSIONS, _) => break,
+                (ISSUER_IDENTIFIER | SUBJECT_IDENTIFIER, len) => drop(at.take(len)?),
+                // The signature, of version 1 or 2.
+                _ => return Ok(None),
+            }
+        }
+        let (_, len) = header(&mut at)?;
+        let behind = at.len().checked_sub(len);
+        while at.len() > behind.unwrap_or(0) {
+            let mut extension = Cursor::new(element(&mut at, SEQUENCE)?);
+            if element(&mut extension, OBJECT_IDENTIFIER)? != ALTERNATIVE_NAMES {
+                continue;
+            }
+            let (tag, content) = any_element(&mut extension)?;
+            let (_, names) = if tag == BOOLEAN { any_element(&mut extension)? } else { (tag, content) };
+            return element(&mut Cursor::new(names), SEQUENCE).map(Some);
+        }
+        if behind.is_none() { Err(Malformed::Truncated) } else { Ok(None) }
+    }
+
+    /// The fields, and what is behind them.
+    fn fields(der: &'p [u8]) -> Result<(Self, Cursor<'p>), Malformed> {
         let mut at = Cursor::new(der);
         element_start(&mut at, SEQUENCE)?;
         element_start(&mut at, SEQUENCE)?;
@@ -62,7 +106,7 @@ impl<'p> Certificate<'p> {
         let mut validity = Cursor::new(element(&mut at, SEQUENCE)?);
         let (not_before, not_after) = (Time::parse(&mut validity)?, Time::parse(&mut validity)?);
         let subject = Name { der: element(&mut at, SEQUENCE)? };
-        Ok(Self { serial, issuer, not_before, not_after, subject })
+        Ok((Self { serial, issuer, not_before, not_after, subject }, at))
     }
 
     /// Returns true if subject and issuer are the same name.
@@ -244,6 +288,9 @@ impl fmt::Display for Time {
 
 /// Fuzz body: a certificate.
 pub(super) fn fuzz(bytes: &[u8]) {
+    if let Ok(Some(names)) = Certificate::alternative_names(bytes) {
+        assert!(names.len() < bytes.len());
+    }
     let Ok(certificate) = Certificate::parse(bytes) else { return };
     for name in [certificate.issuer, certificate.subject] {
         let mut length = Length(0);
@@ -319,6 +366,45 @@ mod tests {
         assert_eq!(certificate.not_after.to_string(), "2050-01-02T03:04:05.000000Z");
         assert_eq!(certificate.subject.common_name(), Some(&b"www.example.org"[..]));
         assert!(!certificate.is_self_issued() && certificate.not_before < certificate.not_after);
+    }
+
+    /// With two extensions, the second of which has names and may be critical.
+    fn named(is_critical: bool) -> Vec<u8> {
+        let plain = certificate();
+        // The fields without the two headers, the signature and its algorithm.
+        let fields = &plain[8..plain.len() - 2 - 11];
+        let names = der(SEQUENCE, &[der(0x82, b"example.org"), der(0x82, b"*.example.org")].concat());
+        let critical = if is_critical { der(BOOLEAN, &[0xff]) } else { Vec::new() };
+        let usage =
+            der(SEQUENCE, &[der(OBJECT_IDENTIFIER, &[0x55, 0x1d, 15]), der(4, &[3, 2, 5, 0xa0])].concat());
+        let own = [der(OBJECT_IDENTIFIER, &ALTERNATIVE_NAMES), critical, der(4, &names)].concat();
+        let list = der(EXTENSIONS, &der(SEQUENCE, &[usage, der(SEQUENCE, &own)].concat()));
+        let fields = [fields, &der(ISSUER_IDENTIFIER, &[0; 5]), &list].concat();
+        der(SEQUENCE, &[der(SEQUENCE, &fields), der(SEQUENCE, &[]), der(3, &[0; 9])].concat())
+    }
+
+    #[test]
+    fn other_names_are_read_or_known_to_be_missing() {
+        for is_critical in [false, true] {
+            let bytes = named(is_critical);
+            let names = Certificate::alternative_names(&bytes).unwrap().unwrap();
+            assert!(names.ends_with(b"*.example.org"), "{names:?}");
+            let end = bytes.windows(13).position(|at| at == b"*.example.org").unwrap() + 13;
+            for cut in 0..bytes.len() {
+                let found = Certificate::alternative_names(&bytes[..cut]);
+                assert_eq!(found.is_ok(), cut >= end, "{cut}");
+                assert!(found.is_ok() || found == Err(Malformed::Truncated), "{cut}");
+            }
+        }
+        let bytes = certificate();
+        assert_eq!(Certificate::alternative_names(&bytes), Ok(None));
+        for position in 0..bytes.len() {
+            for value in [0, 0x7f, 0x80, 0x84, 0xff] {
+                let mut bad = named(true);
+                bad[position] = value;
+                let _no_panic = Certificate::alternative_names(&bad);
+            }
+        }
     }
 
     #[test]

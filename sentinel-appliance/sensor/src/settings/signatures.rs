@@ -30,7 +30,6 @@ const MAX_FILE: usize = 64 * 1024;
 pub(crate) struct Signatures {
     /// Packed as the engine takes them; `None` for those that are built in.
     pub(crate) lists: Option<Vec<u8>>,
-    #[allow(dead_code, reason = "for the detector of large transfers; tests read it")]
     pub(crate) transfer_thresholds: TransferThresholds,
 }
 
@@ -41,6 +40,13 @@ pub(crate) struct TransferThresholds {
     pub(crate) default: u64,
     /// To or from a service to which people give large files.
     pub(crate) known_large_file_services: u64,
+}
+
+impl TransferThresholds {
+    /// Both as the engine takes them: 4 GiB at most.
+    pub(crate) fn sizes(self) -> [u32; 2] {
+        [self.default, self.known_large_file_services].map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX))
+    }
 }
 
 impl Default for TransferThresholds {
@@ -402,7 +408,7 @@ mod tests {
         assert_eq!(signatures.lists.as_deref(), Some(&BUILT_IN[..]));
         let text = text.replace("104857600", "5").replace("[]", r#"["2001:db8::1", "198.51.100.0/24"]"#);
         let signatures = parse(&text, ROOM).unwrap();
-        assert_eq!(signatures.transfer_thresholds.default, 5);
+        assert_eq!(signatures.transfer_thresholds.sizes(), [5, 1 << 30]);
         assert_eq!(signatures.lists.unwrap().len(), BUILT_IN.len() + 2 * 5 + 17);
         let empty = r#"{"chat":[],"cloud":[],"suspicious_tlds":[]}"#;
         assert_eq!(parse(empty, ROOM).unwrap().lists.unwrap(), signatures_header(0, 0, 0));

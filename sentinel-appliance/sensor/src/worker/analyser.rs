@@ -58,6 +58,7 @@ impl LiveConfig {
         engine.set_listed_ports(ports);
         let _fits = engine.set_signatures(signatures.lists.as_deref(), &BUILT_IN);
         engine.set_indicators(indicators::enter(self.indicators.clone()));
+        engine.set_transfer_sizes(signatures.transfer_thresholds.sizes());
     }
 }
 

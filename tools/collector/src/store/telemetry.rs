@@ -63,7 +63,10 @@ mod tests {
     fn a_reading_of_the_first_version_has_no_later_counters() {
         let first = STORED.replace("\"canaries_missed\":0,", "").replace("\"settings_set_aside\":0,", "");
         let decoded = decode(&first, Timestamp::ZERO).unwrap();
-        assert_eq!((decoded.value(Counter::CanariesMissed), decoded.value(Counter::Reconnects)), (None, Some(0)));
+        assert_eq!(
+            (decoded.value(Counter::CanariesMissed), decoded.value(Counter::Reconnects)),
+            (None, Some(0))
+        );
     }
 
     #[test]

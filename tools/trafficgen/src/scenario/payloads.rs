@@ -2,7 +2,7 @@
 
 use super::{Expected, MILLISECOND, Parameters, Scenario};
 use crate::application::tls::{self, Certificate};
-use crate::packet::{Encapsulation, Family, Icmp, Path};
+use crate::packet::{Encapsulation, Family, Icmp, Path, Tcp, protocol};
 use crate::{Connection, Packets, Random, Timeline};
 
 const CREDENTIALS: &[Expected] = &[("cleartext_credentials", "cleartext_credentials")];
@@ -12,6 +12,9 @@ const AGENT: &[Expected] = &[("bot", "user_agent")];
 const BEHAVIOUR: &[Expected] = &[("bot", "behaviour")];
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 const HEADERS: &str = "Accept: */*\r\nAccept-Language: en-GB,en\r\nAccept-Encoding: gzip, deflate\r\n";
+const FOREIGN: &[Expected] = &[("protocol_anomaly", "other_protocol")];
+const LAND: &[Expected] = &[("protocol_anomaly", "land")];
+const LENGTHS: &[Expected] = &[("protocol_anomaly", "malformed")];
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::fires(
@@ -118,6 +121,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             hello(p, path, 443, (3, 0xc02f, &Certificate { issuer: GOOD.subject, ..GOOD }))
         },
     ),
+    Scenario::fires("tls-other-name", "a certificate of another name than the client asked for", TLS, |p| {
+        let mut timeline = Timeline::default();
+        let mut random = p.random();
+        let mut connection = Connection::new(path(p, Family::V4, false), 443, MILLISECOND, &mut random);
+        let hello = tls::client_hello("login.example.org", &mut random);
+        let flight = tls::first_flight(3, 0xc02f, &GOOD, &mut random);
+        connection.exchange(&mut timeline, &hello, &flight);
+        connection.close(&mut timeline);
+        timeline.play()
+    }),
     Scenario::fires("tls-old-inside", "TLS 1.1 and 3DES of an appliance inside", TLS, |p| {
         hello(p, path(p, Family::V4, true), 443, (2, 0x000a, &GOOD))
     }),
@@ -220,6 +233,34 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             timeline.play()
         },
     ),
+    Scenario::fires("anomaly-ssh-web", "SSH to port 443 of a server outside", FOREIGN, |p| {
+        outside(p, 443, &[Down(b"SSH-2.0-OpenSSH_9.2p1\r\n"), Up(b"SSH-2.0-OpenSSH_9.2p1\r\n")])
+    }),
+    Scenario::fires("anomaly-dns-port", "a tunnel to port 53 of a server outside", FOREIGN, |p| {
+        let mut random = p.random();
+        let mut timeline = Timeline::default();
+        for _ in 0..20 {
+            let path = path(p, Family::V4, false);
+            timeline.push(path.udp(51_820, 53, &[&[1, 0, 0, 0][..], &random.bytes(144)].concat()));
+            timeline.wait(MILLISECOND * 30);
+            timeline.push(path.reversed().udp(53, 51_820, &[&[2, 0, 0, 0][..], &random.bytes(88)].concat()));
+            timeline.wait(MILLISECOND * 500);
+        }
+        timeline.play()
+    }),
+    Scenario::fires("anomaly-land", "20 SYN from the address of the victim itself", LAND, |p| {
+        land(p, Family::V4)
+    }),
+    Scenario::fires("anomaly-land-ipv6", "the same over IPv6", LAND, |p| land(p, Family::V6)),
+    Scenario {
+        well_formed: false,
+        ..Scenario::fires(
+            "anomaly-lengths",
+            "TCP headers and UDP lengths that have no room",
+            LENGTHS,
+            lengths,
+        )
+    },
     Scenario::silent("credentials-none", "anonymous FTP, a bearer token, SMTP with STARTTLS, SSH", harmless),
 ];
 
@@ -319,6 +360,34 @@ fn ping(number: u16, length: usize) -> Vec<u8> {
     let time = u64::from(number).wrapping_mul(1_000_003).to_be_bytes();
     let pattern = (16..=u8::MAX).chain(0..16).cycle();
     time.iter().copied().chain([0; 8]).chain(pattern).take(length).collect()
+}
+
+/// Requests that name the victim as their source.
+fn land(parameters: &Parameters, family: Family) -> Packets {
+    let mut random = parameters.random();
+    let mut timeline = Timeline::default();
+    let victim = parameters.topology.victim;
+    let mut path = Path::between(&victim, &victim, family);
+    path.link.source = parameters.topology.attacker.mac;
+    for _ in 0..20 {
+        timeline.push(path.tcp(&Tcp::syn(139, 139, random.word()), &[]));
+        timeline.wait(MILLISECOND * 200);
+    }
+    timeline.play()
+}
+
+fn lengths(parameters: &Parameters) -> Packets {
+    const SEGMENT: [u8; 20] = [0x9c, 0x40, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x10, 0x10, 2, 0, 0, 0, 0, 0];
+    const DATAGRAM: [u8; 8] = [0x9c, 0x40, 0x13, 0x88, 0, 4, 0, 0];
+    let mut timeline = Timeline::default();
+    let path = Path::between(&parameters.topology.attacker, &parameters.topology.victim, Family::V4);
+    for _ in 0..5 {
+        timeline.push(path.frame(protocol::TCP, &SEGMENT));
+        timeline.wait(MILLISECOND * 40);
+        timeline.push(path.frame(protocol::UDP, &DATAGRAM));
+        timeline.wait(MILLISECOND * 40);
+    }
+    timeline.play()
 }
 
 /// Bytes of one side.

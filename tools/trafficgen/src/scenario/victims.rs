@@ -1,4 +1,4 @@
-//! Floods on one victim, or on the hosts of one network, by many sources: forged ones, or reflectors.
+//! Floods on one victim, or on the hosts of one network, by many sources: forged ones, or reflectors; and by one that is not forged.
 //!
 //! Two hundred packets a second are a flood, forty are not, and neither are as many that complete what they begin.
 
@@ -15,6 +15,9 @@ const TCP: &[Expected] = &[("tcp_flood", "tcp_flood")];
 const UDP: &[Expected] = &[("udp_flood", "per_victim")];
 const ICMP: &[Expected] = &[("icmp_flood", "per_victim")];
 const FRAGMENTS: &[Expected] = &[("fragment_flood", "fragment_flood")];
+const TCP_OF_ONE: &[Expected] = &[("tcp_flood", "per_source")];
+const UDP_OF_ONE: &[Expected] = &[("udp_flood", "per_source")];
+const FRAGMENTS_OF_ONE: &[Expected] = &[("fragment_flood", "per_source")];
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::fires("victim-syn", "400 SYN in 2 s, each of another source", SYN, |p| {
@@ -155,6 +158,39 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::silent("victim-fragments-whole", "400 datagrams in two fragments each, in 2 s", |p| {
         flood(p, at(400), Kind::WholeFragments, Spread::Host)
     }),
+    Scenario::fires("source-ack", "400 ACK in 2 s of one source and of no connection", TCP_OF_ONE, |p| {
+        flood(p, at(400), Kind::Tcp(flags::ACK), Spread::OneSource)
+    }),
+    Scenario::fires("source-ack-ipv6", "the same over IPv6", TCP_OF_ONE, |p| {
+        flood(p, at(400).v6(), Kind::Tcp(flags::ACK), Spread::OneSource)
+    }),
+    Scenario::fires("source-rst-vlan", "400 RST in 2 s inside a VLAN, of one source", TCP_OF_ONE, |p| {
+        flood(p, at(400).within(Encapsulation::Vlan(7)), Kind::Tcp(flags::RST), Spread::OneSource)
+    }),
+    Scenario::silent("source-ack-below", "400 ACK in 10 s of one source and of no connection", |p| {
+        flood(p, Burst::of(400, Duration::from_secs(10)), Kind::Tcp(flags::ACK), Spread::OneSource)
+    }),
+    Scenario::silent("source-ack-pool", "150 connections whose peer has failed over are used at once", |p| {
+        flood(p, Burst::of(150, MILLISECOND * 80), Kind::Tcp(flags::ACK | flags::PSH), Spread::OneSource)
+    }),
+    Scenario::fires(
+        "source-udp",
+        "400 datagrams in 2 s of one source, each of another port",
+        UDP_OF_ONE,
+        |p| flood(p, at(400), Kind::Udp, Spread::OneSource),
+    ),
+    Scenario::silent("source-udp-answered", "400 connections over QUIC in 2 s of one source", |p| {
+        flood(p, at(400), Kind::UdpAnswered, Spread::OneSource)
+    }),
+    Scenario::silent("source-metrics", "400 metrics in 2 s, of a socket each", |p| {
+        flood(p, at(400), Kind::Metric, Spread::OneSource)
+    }),
+    Scenario::fires("source-fragments", "400 first fragments in 2 s of one source", FRAGMENTS_OF_ONE, |p| {
+        flood(p, at(400), Kind::FirstFragment, Spread::OneSource)
+    }),
+    Scenario::silent("source-nfs", "100 datagrams of 32 KiB in 2 s, in 24 fragments each", |p| {
+        flood(p, at(100), Kind::LargeFragments, Spread::OneSource)
+    }),
 ];
 
 const fn at(count: u32) -> Burst {
@@ -176,6 +212,8 @@ enum Kind {
     EchoReply,
     FirstFragment,
     WholeFragments,
+    LargeFragments,
+    Metric,
 }
 
 /// Receivers of a flood.
@@ -183,6 +221,8 @@ enum Kind {
 enum Spread {
     Host,
     Network,
+    /// One host, of one source.
+    OneSource,
 }
 
 const SYSLOG: u16 = 514;
@@ -196,13 +236,21 @@ fn flood(parameters: &Parameters, burst: Burst, kind: Kind, spread: Spread) -> P
         timeline.seek(burst.time(index));
         let number = if kind == Kind::SynOfFew { index % 14 } else { index };
         let victim = match spread {
-            Spread::Host => parameters.topology.victim,
+            Spread::Host | Spread::OneSource => parameters.topology.victim,
             Spread::Network => neighbour(&parameters.topology.victim, index),
         };
+        let source = match spread {
+            Spread::OneSource => parameters.topology.attacker,
+            _ => parameters.topology.external(number),
+        };
         // Forged source addresses; the source MAC stays the attacker's.
-        let mut path = burst.path(&parameters.topology.external(number), &victim);
+        let mut path = burst.path(&source, &victim);
         path.link.source = parameters.topology.attacker.mac;
         path.network.identification = random.half();
+        // One source repeats no number so soon.
+        if matches!(spread, Spread::OneSource) {
+            path.network.identification = u16::try_from(index).unwrap_or_default();
+        }
         packets(&mut timeline, &path, kind, &mut random);
     }
     timeline.play()
@@ -248,8 +296,10 @@ fn packets(timeline: &mut Timeline, path: &Path, kind: Kind, random: &mut Random
         }
         Kind::Reflected => timeline.push(path.udp(DNS, port, &random.bytes(900))),
         Kind::Echo | Kind::EchoAnswered | Kind::EchoReply => echo(timeline, path, kind, port),
-        Kind::FirstFragment | Kind::WholeFragments => {
-            let datagram = crate::packet::udp(port, QUIC, &path.network.addresses, &random.bytes(1_900));
+        Kind::Metric => timeline.push(path.udp(port, 8_125, b"web.views:1|c")),
+        Kind::FirstFragment | Kind::WholeFragments | Kind::LargeFragments => {
+            let bytes = random.bytes(if kind == Kind::LargeFragments { 32_768 } else { 1_900 });
+            let datagram = crate::packet::udp(port, QUIC, &path.network.addresses, &bytes);
             for packet in path.network.fragments(protocol::UDP, &datagram, 1_400) {
                 timeline.push(path.wrap(&packet));
                 if kind == Kind::FirstFragment {

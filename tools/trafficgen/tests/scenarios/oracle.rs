@@ -162,6 +162,10 @@ impl Oracle {
         payload: &[u8],
     ) {
         let (source, destination) = endpoints;
+        if source == destination {
+            self.raised.insert("protocol_anomaly");
+            return;
+        }
         self.victims.segment(at, endpoints, ports, flags);
         let first = self.is_from_initiator(source, destination, ports);
         let is_crafted = [0, 0x01, 0x29].contains(&(flags & 0x3f)) || flags & 2 != 0 && flags & 5 != 0;
@@ -209,6 +213,10 @@ impl Oracle {
             }
         } else {
             self.contacts.insert((destination, source, ports.0), true);
+        }
+        if ports.1 == 53 && payload.get(4..6).is_some_and(|count| count != [0, 1]) {
+            self.raised.insert("protocol_anomaly");
+            return;
         }
         if ports.1 == 53 && !payload.is_empty() {
             self.name(payload);

@@ -51,16 +51,23 @@ impl Payloads {
             let server = self.streams.get(&((ends.1, ends.0), (ports.1, ports.0)));
             sends_password(&client.to_lowercase(), &server.cloned().unwrap_or_default().to_lowercase())
         });
-        let is_poor = self
+        let is_poor = self.streams.iter().any(|((ends, ports), stream)| {
+            let client = self.streams.get(&((ends.1, ends.0), (ports.1, ports.0)));
+            let is_inside = super::oracle::is_internal(ends.0);
+            is_poor(stream, is_inside)
+                || !is_inside && client.is_some_and(|client| is_of_other(stream, client))
+        });
+        let is_tunnel = self.echoes.values().any(|pair| pair.wrong.len() >= 5 || pair.changes >= 30);
+        let is_foreign = self
             .streams
             .iter()
-            .any(|(((server, _), _), stream)| is_poor(stream, super::oracle::is_internal(*server)));
-        let is_tunnel = self.echoes.values().any(|pair| pair.wrong.len() >= 5 || pair.changes >= 30);
+            .any(|((_, (port, _)), stream)| [53, 80, 443].contains(port) && stream.starts_with("SSH-"));
         let kinds = [
             ("cleartext_credentials", is_credentials),
             ("tls_risk", is_poor),
             ("icmp_tunnel", is_tunnel),
             ("bot", self.is_bot()),
+            ("protocol_anomaly", is_foreign),
         ];
         kinds.into_iter().filter(|(_, is_raised)| *is_raised).map(|(kind, _)| kind).collect()
     }
@@ -108,6 +115,17 @@ fn is_poor(stream: &str, is_inside: bool) -> bool {
     let times = after(&[0x17, 13], 13);
     let is_self_signed = names.len() == 2 && names[0] == names[1] && !is_inside;
     minor < 3 || is_weak || is_self_signed || times.get(1).is_some_and(|end| end.as_slice() < &b"230101"[..])
+}
+
+/// Returns true if the holder of a certificate, whose common name has twenty letters at most here, is not whom the client asked for.
+fn is_of_other(server: &str, client: &str) -> bool {
+    let marker = "\u{6}\u{3}\u{55}\u{4}\u{3}\u{c}";
+    let holder = server.split(marker).nth(2).and_then(|rest| {
+        let mut letters = rest.chars();
+        let len = usize::try_from(u32::from(letters.next()?)).ok()?;
+        Some(letters.take(len).collect::<String>())
+    });
+    server.starts_with("\u{16}\u{3}") && holder.is_some_and(|holder| !client.contains(&holder))
 }
 
 /// Returns true if a client sends a password that the protocol of its server does not hide.

@@ -9,6 +9,7 @@ use std::time::Duration;
 struct Request {
     at: Duration,
     source: IpAddr,
+    destination: IpAddr,
     is_completed: bool,
 }
 
@@ -16,8 +17,8 @@ struct Request {
 #[derive(Default)]
 pub(crate) struct Victims {
     requests: BTreeMap<(&'static str, IpAddr), Vec<Request>>,
-    /// By kind and endpoints: the open request.
-    open: BTreeMap<(&'static str, IpAddr, IpAddr, u32), usize>,
+    /// By kind and endpoints: the open requests.
+    open: BTreeMap<(&'static str, IpAddr, IpAddr, u32), Vec<usize>>,
     /// Echo requests of each source to each destination.
     echoes: BTreeMap<(IpAddr, IpAddr), u32>,
     /// Directions of flows that were seen, TCP and UDP apart.
@@ -76,7 +77,8 @@ impl Victims {
             IpAddr::V4(v4) => v4.is_broadcast() || v4.is_multicast(),
             IpAddr::V6(v6) => v6.is_multicast(),
         };
-        if is_new && ports.1 != 53 && !is_group {
+        // Metrics are sent without an answer.
+        if is_new && ports.1 != 53 && ports.1 != 8_125 && !is_group {
             self.request(at, "udp_flood", endpoints, id(ports));
         }
     }
@@ -103,19 +105,20 @@ impl Victims {
         id: u32,
     ) {
         let requests = self.requests.entry((kind, network(destination))).or_default();
-        self.open.insert((kind, source, destination, id), requests.len());
-        requests.push(Request { at, source, is_completed: false });
+        self.open.entry((kind, source, destination, id)).or_default().push(requests.len());
+        requests.push(Request { at, source, destination, is_completed: false });
     }
 
-    /// Completes the open request of that source and destination, if there is one.
+    /// Completes the open requests of that source and destination, if there are any.
     fn complete(&mut self, kind: &'static str, (source, destination): (IpAddr, IpAddr), id: u32) -> bool {
-        let Some(index) = self.open.remove(&(kind, source, destination, id)) else { return false };
-        self.requests.get_mut(&(kind, network(destination))).unwrap()[index].is_completed = true;
+        let Some(open) = self.open.remove(&(kind, source, destination, id)) else { return false };
+        let requests = self.requests.get_mut(&(kind, network(destination))).unwrap();
+        open.iter().for_each(|index| requests[*index].is_completed = true);
         true
     }
 
     /// Kinds of which a network gets at least six incomplete requests in nine of the 20 parts of a second, more than an eighth of
-    /// all, of at least four sources, none of which sends more than half.
+    /// all, of at least four sources, none of which sends more than half; or, of those that are named for one source, all of one to one host.
     pub(crate) fn raised(&self) -> BTreeSet<&'static str> {
         let flooded = self.requests.iter().filter(|((kind, _), requests)| {
             // Windows that begin at least 25 ms apart.
@@ -142,11 +145,17 @@ fn is_flood(kind: &str, requests: &[Request]) -> bool {
         }
     }
     let incomplete: u32 = slots.iter().sum();
+    let open = requests.iter().filter(|request| !request.is_completed);
+    let is_of_one = kind != "syn_flood"
+        && kind != "icmp_flood"
+        && open.clone().all(|request| {
+            (request.source, request.destination) == (requests[0].source, requests[0].destination)
+        });
     let min_sources = if kind == "fragment_flood" { 24 } else { 4 };
     slots.iter().filter(|count| **count >= 6).count() >= 9
         && incomplete > all / 8
-        && sources.len() >= min_sources
-        && sources.values().all(|count| *count <= incomplete / 2)
+        && (is_of_one
+            || sources.len() >= min_sources && sources.values().all(|count| *count <= incomplete / 2))
 }
 
 fn network(address: IpAddr) -> IpAddr {

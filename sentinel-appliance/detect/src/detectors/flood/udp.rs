@@ -16,6 +16,9 @@
 //! Between hosts of the home network, a stream of a tuner, or records of a router (syslog, `NetFlow`, sFlow), is as unanswered as a
 //! flood, and known by its first bytes: up to four times the threshold it is reported apart and claims no attack (`low` at most).
 //!
+//! One source whose datagrams each open a flow is named by the counts per victim, at a lower rate: programs open few flows to one
+//! destination that answers none.
+//!
 //! Not counted either: multicast and broadcast (IPTV, discovery), which nobody answers, and queries to port 53, where every query of
 //! a busy resolver is a flow of its own. The response may be forged: a source that sends a datagram with the address of its
 //! destination in every period silences the test for that flow.
@@ -44,7 +47,7 @@ thresholds! {
             "datagrams of one source to one destination, without a response, that make a flood";
         window_s: "s", default 5, 1 to 600, "length of the sliding window";
         victim_rate: "packets/s", default 60, 10 to 1_000_000,
-            "unanswered flows, or unrequested responses, a second, of many sources, that one destination may get";
+            "unanswered flows, or unrequested responses, a second that one destination may get";
     }
 }
 
@@ -288,15 +291,22 @@ impl<'m> UdpFlood<'m> {
 const STREAM: u32 = 1;
 
 /// Returns true for a datagram between internal hosts that begins as those which nobody answers do: syslog (RFC 5424 section 6.2.1),
-/// `NetFlow` 5 and 9 and IPFIX (RFC 3954, RFC 7011), sFlow 5, MPEG transport streams (ISO 13818-1 section 2.4.3), RTP (RFC 3550).
-fn is_local_stream(event: &Event<'_, '_>) -> bool {
+/// `NetFlow` 5 and 9 and IPFIX (RFC 3954, RFC 7011), sFlow 5, MPEG transport streams (ISO 13818-1 section 2.4.3), RTP (RFC 3550); or ends
+/// as metrics of `statsd` do.
+#[cold]
+pub(crate) fn is_local_stream(event: &Event<'_, '_>) -> bool {
     let FiveTuple { source, destination, .. } = event.packet.tuple;
     let home_net = event.setting.home_net;
     home_net.is_internal(source)
         && home_net.is_internal(destination)
         && matches!(
             event.packet.payload(),
-            [b'<', b'0'..=b'9', ..] | [0, 5 | 9 | 10, ..] | [0, 0, 0, 5, ..] | [0x47 | 0x80 | 0x90, ..]
+            [b'<', b'0'..=b'9', ..]
+                | [0, 5 | 9 | 10, ..]
+                | [0, 0, 0, 5, ..]
+                | [0x47 | 0x80 | 0x90, ..]
+                | [.., b'|', b'c' | b'g' | b'h' | b's']
+                | [.., b'|', b'm', b's']
         )
 }
 

@@ -317,6 +317,8 @@ pub(crate) struct Signatures<'m> {
     /// Resolver, entry, and the time until which the one explains that it asks for the other.
     forwarded: [(Address, u32, Timestamp); FORWARDED],
     newest: usize,
+    /// True if the last name was that of a storage service.
+    pub(crate) names_storage: bool,
 }
 
 impl<'m> Signatures<'m> {
@@ -345,6 +347,7 @@ impl<'m> Signatures<'m> {
             reads_fingerprints: false,
             indicators: None,
             indicated: 0,
+            names_storage: false,
             told: OncePerDay::default(),
             forwarded: [(Address::default(), 0, Timestamp::ZERO); FORWARDED],
             newest: 0,
@@ -659,6 +662,7 @@ impl<'m> Signatures<'m> {
             ABUSED_ZONE => (abused, hash, name, self.told.is_first(host ^ hash, 0, setting.now)),
             _ => match self.held.lists().and_then(|lists| lists.service(value)) {
                 Some((label, is_storage)) => {
+                    self.names_storage |= is_storage;
                     let rule = if is_storage { storage } else { chat };
                     (rule, value.into(), label, self.told.is_first(host, value.into(), setting.now))
                 }

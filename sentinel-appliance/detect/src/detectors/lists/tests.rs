@@ -406,6 +406,44 @@ fn a_name_is_new_to_a_list_that_comes_later() {
     assert_eq!(told(&sensor).len(), 1);
 }
 
+/// Storage services have a threshold of their own, by the name that the client asked for; all others that of the lists or the setting.
+#[test]
+fn transfers_with_storage_services_have_a_threshold_of_their_own() {
+    let told = |host: &str, sizes: Option<[u32; 2]>, setting: Option<u32>, megabytes: u32| {
+        let mut configs = configs();
+        for config in &mut configs {
+            config.enabled = true;
+        }
+        crate::testkit::config_of(&mut configs, Kind::Exfiltration).enabled = false;
+        if let Some(bytes) = setting {
+            *crate::testkit::threshold(&mut configs, Kind::LargeTransfer, "bytes") = bytes;
+        }
+        let mut sensor = sensor(&configs);
+        if let Some(sizes) = sizes {
+            sensor.engine.set_transfer_sizes(sizes);
+        }
+        let segment_of = |flags: u8, number: u32, payload: &[u8]| {
+            let mut bytes = segment(40_000, 443, flags, payload);
+            bytes[4..8].copy_from_slice(&number.to_be_bytes());
+            ipv4(CLIENT, OUTSIDE, 6, &bytes)
+        };
+        let request = std::format!("GET / HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n\r\n");
+        sensor.fast(0, &segment_of(0x18, 100, request.as_bytes()));
+        (0..=megabytes / 10).for_each(|step| {
+            sensor.fast(u64::from(step) * 10_000 + 20, &segment_of(ACK, 200 + step * 10_000_000, &[]));
+        });
+        sensor.opened().contains(&Test::LargeTransfer)
+    };
+    let sizes = Some([104_857_600, 1 << 30]);
+    assert!(told("www.example.org", sizes, None, 130) && !told("www.example.org", sizes, None, 90));
+    assert!(!told("www.dropbox.com", sizes, None, 900) && told("www.dropbox.com", sizes, None, 1_200));
+    assert!(told("chat.signal.org", sizes, None, 130), "no storage");
+    assert!(told("www.example.org", Some([20_000_000, 1 << 30]), None, 40), "lists");
+    assert!(!told("www.example.org", Some([20_000_000, 1 << 30]), Some(60_000_000), 40), "the setting");
+    assert!(told("www.dropbox.com", Some([20_000_000, 1]), None, 40), "never less than for others");
+    assert!(told("www.dropbox.com", None, None, 130), "without sizes");
+}
+
 #[test]
 fn listed_names_and_those_below_them_are_told() {
     for (name, expected) in [

@@ -1,5 +1,6 @@
 //! Detectors of payloads: credentials in clear text, poor TLS and requests of programs at the beginning of connections, data in echo messages.
 
+pub(crate) mod anomaly;
 pub(crate) mod bot;
 pub(crate) mod credentials;
 pub(crate) mod icmp_tunnel;

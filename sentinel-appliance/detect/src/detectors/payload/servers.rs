@@ -107,6 +107,7 @@ impl Known {
 pub(super) enum Report {
     Credentials,
     Tls,
+    Foreign,
 }
 
 impl Report {
@@ -114,6 +115,7 @@ impl Report {
         match self {
             Self::Credentials => 1,
             Self::Tls => 2,
+            Self::Foreign => 4,
         }
     }
 }

@@ -1,17 +1,23 @@
 //! `tls_risk`: a server negotiates a poor version or cipher suite, or shows a certificate that clients should refuse.
 //!
 //! Read first: RFC 8996 (TLS 1.0 and 1.1), RFC 7568 (SSL 3.0), RFC 6176 (SSL 2.0), RFC 9325 sections 3.1 and 4.1 (suites), RFC 7465
-//! (RC4), RFC 5280 section 4.1.2.5 (validity).
+//! (RC4), RFC 5280 section 4.1.2.5 (validity), RFC 9525 section 6 (names).
 //!
 //! The hello of the server says what it chose, and up to TLS 1.2 its certificate follows in clear text. Validity and names stand at the
 //! beginning of a certificate, so that one which is longer than the memory of a flight, or cut, is judged as well. A validity is compared with
 //! the time of the packet, and only if that is one at which a clock can stand that was ever set. Self-signed means that subject and
 //! issuer are one name: signatures are not verified, there are no trust anchors. Inside the local network appliances sign their own
-//! certificates and are old: there the certificate's issuer is no finding, and all else is `info`.
+//! certificates and are old: there the certificate's issuer and names are no finding, and all else is `info`.
 //!
-//! Not seen: certificates of TLS 1.3, names that do not match, QUIC; of two servers that answer at once one whose flight spans segments.
+//! The name that the client asked for (SNI) is compared with the names of the certificate, where `*` stands for one label, and without any with the
+//! common name. Hashes of 32 bits are compared: of 2^32 wrong names one passes, and no right one is accused. A portal, a filter or a
+//! content network that knows no such name answers with another certificate as well: a fact and no attack.
+//!
+//! Not seen: certificates of TLS 1.3, QUIC, the name in a hello that spans segments, names in the part of a certificate behind the
+//! first segment; of two servers that answer at once one whose flight spans segments.
 
 use sentinel_alert::{Kind, Severity, ShortName};
+use sentinel_dissect::application::ber::Elements;
 use sentinel_dissect::framing::MessageLen;
 use sentinel_dissect::tls::ServerHello;
 use sentinel_dissect::x509::Certificate;
@@ -26,9 +32,9 @@ pub(crate) struct TlsRisk;
 impl TlsRisk {
     pub(crate) const DETECTOR: Detector = Detector {
         kind: Kind::TlsRisk,
-        about: "a server chooses SSL, TLS 1.0 or 1.1 or a weak cipher suite, or its certificate is expired, not valid yet or self-signed \
-                (info inside the local network, where self-signed ones are ordinary)",
-        source: "RFC 8996, RFC 7568, RFC 9325 sections 3.1 and 4.1, RFC 5280 section 4.1.2.5; a server is reported once in 18 to 23 hours",
+        about: "a server chooses SSL, TLS 1.0 or 1.1 or a weak cipher suite, or its certificate is expired, not valid yet, self-signed \
+                or of another name (info inside the local network, where self-signed ones and other names are ordinary)",
+        source: "RFC 8996, RFC 7568, RFC 9325 sections 3.1 and 4.1, RFC 5280 section 4.1.2.5, RFC 9525; a server is reported once in 18 to 23 hours",
         severity: Severity::Low,
         thresholds: &[],
         ports: None,
@@ -53,7 +59,7 @@ const TOLERANCE_S: u64 = 86_400;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Risks(u16);
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "SSL 2.0",
     "SSL 3.0",
     "TLS 1.0",
@@ -67,6 +73,7 @@ const NAMES: [&str; 13] = [
     "expired certificate",
     "certificate not valid yet",
     "self-signed certificate",
+    "certificate of another name",
 ];
 const SSL_2: u16 = 0;
 const SSL_3: u16 = 1;
@@ -79,6 +86,7 @@ const TRIPLE_DES: u16 = 9;
 const EXPIRED: u16 = 10;
 const EARLY: u16 = 11;
 const SELF_SIGNED: u16 = 12;
+const OTHER_NAME: u16 = 13;
 
 /// Weak suites: first and last number, property (<https://www.iana.org/assignments/tls-parameters>). IDEA and suites that are both
 /// anonymous and weak have one property.
@@ -156,7 +164,7 @@ impl Risks {
 
     /// Those that count at a server inside the local network.
     pub(super) const fn inside(self) -> Self {
-        Self(self.0 & !(1 << SELF_SIGNED))
+        Self(self.0 & !(1 << SELF_SIGNED | 1 << OTHER_NAME))
     }
 
     pub(super) const fn is_none(self) -> bool {
@@ -185,6 +193,56 @@ pub(crate) enum Part {
     Start,
     /// A hello of several segments, of which the first has so many bytes.
     Joined(usize),
+}
+
+/// Name that a client asked for: hashes of it, and of what is behind its first label; zeros if it is not known.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Asked([u32; 2]);
+
+impl Asked {
+    /// The name, unless it is an address, which certificates hold in another form.
+    pub(super) fn name(name: &[u8]) -> Self {
+        let parent = name.iter().position(|byte| *byte == b'.').and_then(|at| name.get(at + 1..));
+        match (name.last(), parent) {
+            (Some(last), Some(parent)) if last.is_ascii_alphabetic() => Self([hash(name), hash(parent)]),
+            _ => Self::default(),
+        }
+    }
+
+    fn is_known(self) -> bool {
+        self != Self::default()
+    }
+
+    /// Returns true if a name of a certificate is this one, or may be.
+    fn is(self, name: &[u8]) -> bool {
+        let Self([own, parent]) = self;
+        match name {
+            [b'*', b'.', rest @ ..] => hash(rest) == parent,
+            // Parts of a label, which are seldom used.
+            _ => name.contains(&b'*') || hash(name) == own,
+        }
+    }
+
+    /// Returns true if a certificate certainly covers other names only.
+    fn is_missing(self, certificate: &Certificate<'_>, der: &[u8]) -> bool {
+        const DNS_NAME: u8 = 0x82;
+        self.is_known()
+            && match Certificate::alternative_names(der) {
+                Ok(Some(names)) => {
+                    !Elements::new(names).any(|(kind, name)| kind == DNS_NAME && self.is(name))
+                }
+                Ok(None) => certificate.subject.common_name().is_some_and(|name| !self.is(name)),
+                Err(_) => false,
+            }
+    }
+}
+
+/// FNV-1a of a name in lower case.
+#[inline(never)]
+fn hash(name: &[u8]) -> u32 {
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    let step = |sum: u32, byte: &u8| (sum ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193);
+    name.iter().fold(0x811c_9dc5, step)
 }
 
 /// The first flight of one server, or the hello of one client, whose end is waited for.
@@ -261,12 +319,18 @@ impl<'m> Flight<'m> {
     }
 
     /// Reads a payload of a server. `None` if more is needed, which is kept; never if another flight is kept now.
-    pub(super) fn read(&mut self, flow: u32, payload: &[u8], now: Timestamp, now_s: u32) -> Option<Risks> {
+    pub(super) fn read(
+        &mut self,
+        (flow, asked): (u32, Asked),
+        payload: &[u8],
+        now: Timestamp,
+        now_s: u32,
+    ) -> Option<Risks> {
         let is_taken = self.is_taken(flow, now_s);
         let half = self.memory.len() / 2;
         let (bytes, joined) = self.memory.split_at_mut(half);
         if is_taken {
-            return Some(judge(payload, joined, now).0);
+            return Some(judge(payload, asked, joined, now).0);
         }
         let len = if self.flow == flow { self.len } else { 0 };
         let room = bytes.get_mut(len..).unwrap_or_default();
@@ -276,7 +340,7 @@ impl<'m> Flight<'m> {
         }
         (self.flow, self.last_s, self.len) = (flow, now_s, len + added);
         let bytes = bytes.get(..self.len).unwrap_or_default();
-        let (risks, is_complete) = judge(bytes, joined, now);
+        let (risks, is_complete) = judge(bytes, asked, joined, now);
         // The begin of the certificate is enough: of what follows the kernel may keep headers only.
         if is_cut(bytes) && added == payload.len() && !is_complete {
             return None;
@@ -286,10 +350,10 @@ impl<'m> Flight<'m> {
     }
 
     /// Judges what is there of a flight whose next bytes were not captured.
-    pub(super) fn end(&mut self, flow: u32, now: Timestamp) -> Risks {
+    pub(super) fn end(&mut self, (flow, asked): (u32, Asked), now: Timestamp) -> Risks {
         let len = if self.flow == flow { core::mem::take(&mut self.len) } else { 0 };
         let (bytes, joined) = self.memory.split_at_mut(self.memory.len() / 2);
-        judge(bytes.get(..len).unwrap_or_default(), joined, now).0
+        judge(bytes.get(..len).unwrap_or_default(), asked, joined, now).0
     }
 }
 
@@ -301,7 +365,7 @@ fn is_cut(bytes: &[u8]) -> bool {
 
 /// Judges the first flight of a server; true if its certificate was read.
 #[inline(never)]
-fn judge(bytes: &[u8], joined: &mut [u8], now: Timestamp) -> (Risks, bool) {
+fn judge(bytes: &[u8], asked: Asked, joined: &mut [u8], now: Timestamp) -> (Risks, bool) {
     let mut risks = Risks::default();
     // Length, type and version of the hello of SSL 2.0 (RFC 6101 appendix E).
     if matches!(*bytes, [0x80..=0xbf, _, 4, 0..=1, _, 0, 2, ..]) {
@@ -330,6 +394,9 @@ fn judge(bytes: &[u8], joined: &mut [u8], now: Timestamp) -> (Risks, bool) {
     }
     if certificate.is_self_issued() {
         risks.add(SELF_SIGNED);
+    }
+    if asked.is_missing(&certificate, hello.certificate_start) {
+        risks.add(OTHER_NAME);
     }
     (risks, true)
 }

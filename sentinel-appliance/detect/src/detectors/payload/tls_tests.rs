@@ -75,6 +75,70 @@ fn good() -> Vec<u8> {
     certificate("An authority", "www.example.org", VALID, 300)
 }
 
+/// A hello that asks for a name.
+fn hello_for(name: &str) -> Vec<u8> {
+    let len = |bytes: usize| u16::try_from(bytes).unwrap().to_be_bytes();
+    let list = [&len(name.len() + 3)[..], &[0], &len(name.len()), name.as_bytes()].concat();
+    let extensions = [&[0, 0][..], &len(list.len()), &list].concat();
+    let body =
+        [&[3, 3][..], &[9; 32], &[0], &[0, 2, 0xc0, 0x2f], &[1, 0], &len(extensions.len()), &extensions];
+    record(1, &message(1, &body.concat()))
+}
+
+/// The good certificate with these names beside its common name.
+fn with_names(names: &[&str]) -> Vec<u8> {
+    let list: Vec<u8> = names.iter().flat_map(|name| der(0x82, name.as_bytes())).collect();
+    let extension = [der(6, &[0x55, 0x1d, 17]), der(4, &der(0x30, &list))].concat();
+    let extensions = der(0xa3, &der(0x30, &der(0x30, &extension)));
+    let plain = good();
+    // Behind two headers, before signature and algorithm.
+    let fields = [&plain[8..plain.len() - 4 - 68], &extensions].concat();
+    der(0x30, &[der(0x30, &fields), der(0x30, &[]), der(3, &[0; 64])].concat())
+}
+
+#[test]
+fn the_name_asked_for_is_compared_with_those_of_the_certificate() {
+    let at = |server, asked: &str, certificate: &[u8]| {
+        let payloads = [(Client, &hello_for(asked)[..]), (Server, &flight(3, 0xc02f, certificate)[..])];
+        judged_by(server, 443, &payloads)
+            .into_iter()
+            .map(|(severity, what)| {
+                assert_eq!(severity, Severity::Low);
+                what
+            })
+            .collect::<Vec<_>>()
+    };
+    let other = ["certificate of another name"];
+    for (names, asked, is_covered) in [
+        (&["example.org", "*.example.org"][..], "example.org", true),
+        (&["example.org", "*.example.org"], "WWW.Example.org", true),
+        (&["example.org", "*.example.org"], "www.example.org.", true),
+        (&["example.org", "*.example.org"], "a.b.example.org", false),
+        (&["*.example.org"], "example.org", false),
+        (&["example.org", "*.example.org"], "login.bank.example", false),
+        // The common name does not count beside others.
+        (&["example.net"], "www.example.org", false),
+        (&["f*.example.org"], "foo.example.org", true),
+        (&[], "www.example.org", false),
+        // Certificates hold addresses in another form.
+        (&["example.org"], "192.0.2.1", true),
+        (&["example.org"], "localhost", true),
+    ] {
+        let expected: &[&str] = if is_covered { &[] } else { &other };
+        assert_eq!(at(OUTSIDE, asked, &with_names(names)), expected, "{names:?} {asked}");
+        assert_eq!(at(VICTIM, asked, &with_names(names)), [""; 0], "inside");
+    }
+    assert_eq!(at(OUTSIDE, "www.example.org", &good()), [""; 0], "common name");
+    assert_eq!(at(OUTSIDE, "login.bank.example", &good()), other);
+    assert_eq!(judged(&flight(3, 0xc02f, &with_names(&["example.net"]))), [""; 0], "no name asked for");
+    // Names in a part that was not captured: nobody knows.
+    let certificate = with_names(&["example.net"]);
+    let whole = flight(3, 0xc02f, &certificate);
+    let head = whole.len() - 120;
+    let hello = hello_for("login.bank.example");
+    assert_eq!(judged_by(OUTSIDE, 443, &[(Client, &hello), (Server, &whole[..head])]), [], "cut");
+}
+
 #[test]
 fn versions_and_suites_are_judged() {
     for (minor, suite, what) in [

@@ -12,12 +12,14 @@ use sentinel_dissect::TcpFlags;
 use sentinel_track::flow::Endpoint;
 use sentinel_units::Timestamp;
 
+use super::anomaly::ProtocolAnomaly;
 use super::credentials::{self, CleartextCredentials, Dialogue};
+use super::server_name::server_name;
 use super::servers::{Class, Report, Servers};
-use super::tls::{Flight, Part, Risks};
+use super::tls::{Asked, Flight, Part, Risks};
 use crate::incident::{Finding, Findings, scope};
 use crate::registry::DetectorConfig;
-use crate::shared::event::{Event, Setting};
+use crate::shared::event::{DNS, Event, Setting};
 use crate::shared::rate::Activation;
 
 /// Bit of [`Event::session`] of a flow that is watched, above those of `brute_force`.
@@ -54,6 +56,8 @@ pub struct Watch {
     left: u8,
     /// True once the server was noted as known.
     is_noted: bool,
+    /// Of TLS, the name that the client asked for.
+    asked: Asked,
     dialogue: Dialogue,
 }
 
@@ -66,6 +70,7 @@ pub(crate) struct FirstPayloads<'m> {
     watches: &'m mut [Watch],
     credentials: Activation,
     tls: Activation,
+    anomaly: Activation,
     flight: Flight<'m>,
     /// The current second, and the connections in it that began to be watched.
     opened: (u32, u32),
@@ -116,6 +121,8 @@ enum Outcome {
     Password(&'static str),
     /// Poor TLS.
     Poor(Risks),
+    /// Another protocol than that of the port.
+    Foreign(&'static str),
 }
 
 impl<'m> FirstPayloads<'m> {
@@ -126,12 +133,14 @@ impl<'m> FirstPayloads<'m> {
         credentials: &DetectorConfig,
         tls: &DetectorConfig,
         bot: &DetectorConfig,
+        anomaly: &DetectorConfig,
     ) -> Self {
         Self {
             servers: Servers::new(servers),
             watches,
             credentials: credentials.into(),
             tls: tls.into(),
+            anomaly: anomaly.into(),
             flight: Flight::new(flight),
             opened: (0, 0),
             random: 0,
@@ -150,8 +159,9 @@ impl<'m> FirstPayloads<'m> {
         credentials: &DetectorConfig,
         tls: &DetectorConfig,
         bot: &DetectorConfig,
+        anomaly: &DetectorConfig,
     ) {
-        (self.credentials, self.tls) = (credentials.into(), tls.into());
+        (self.credentials, self.tls, self.anomaly) = (credentials.into(), tls.into(), anomaly.into());
         self.reads_requests = bot.enabled;
     }
 
@@ -197,7 +207,8 @@ impl<'m> FirstPayloads<'m> {
         flags: TcpFlags,
         findings: &mut Findings<'_, '_>,
     ) -> bool {
-        if !(self.credentials.enabled || self.tls.enabled || self.reads_requests || self.is_looked_up) {
+        let reads_requests = self.reads_requests || self.is_looked_up;
+        if !(self.credentials.enabled || self.tls.enabled || self.anomaly.enabled || reads_requests) {
             return false;
         }
         if event.session & WATCHED == 0 && !self.open(event, flags) {
@@ -289,6 +300,9 @@ impl<'m> FirstPayloads<'m> {
             watch.last_s = seconds(now);
             let is_new = watch.class == Class::New;
             outcome = if event.role.from_initiator { watch.client(payload) } else { watch.server(payload) };
+            if matches!(outcome, Outcome::Foreign(_)) && !matches!(ends.server.port.0, 53 | 80 | 443) {
+                outcome = Outcome::Over;
+            }
             if event.role.from_initiator {
                 self.first_payload = match watch.class {
                     Class::Tls if self.joins_hellos => {
@@ -300,16 +314,19 @@ impl<'m> FirstPayloads<'m> {
                     Class::Tls | Class::Http if is_new => Some(Part::Whole),
                     _ => None,
                 };
+                if is_new && watch.class == Class::Tls {
+                    watch.asked = server_name(payload).map(Asked::name).unwrap_or_default();
+                }
             }
         }
         if watch.class == Class::Tls && !event.role.from_initiator {
             let is_missing = event.packet.payload().is_empty() && event.packet.wire_len > HEADERS;
             let risks = if is_missing {
-                Some(self.flight.end(ends.flow, now))
+                Some(self.flight.end((ends.flow, watch.asked), now))
             } else if payload.is_empty() {
                 None
             } else {
-                self.flight.read(ends.flow, payload, now, seconds(now))
+                self.flight.read((ends.flow, watch.asked), payload, now, seconds(now))
             };
             outcome = match risks {
                 None => Outcome::More,
@@ -333,6 +350,7 @@ impl<'m> FirstPayloads<'m> {
         let report = match outcome {
             Outcome::Password(_) if self.credentials.enabled => Some(Report::Credentials),
             Outcome::Poor(_) if self.tls.enabled => Some(Report::Tls),
+            Outcome::Foreign(_) if self.anomaly.enabled => Some(Report::Foreign),
             _ => None,
         };
         if !is_news && report.is_none() {
@@ -342,43 +360,67 @@ impl<'m> FirstPayloads<'m> {
         match outcome {
             _ if report.is_none_or(|report| before.is_reported(report)) => {}
             Outcome::Password(what) => self.report(ends, event.setting, what, findings),
+            Outcome::Foreign(what) => self.report_foreign(ends, event.setting, what, findings),
             Outcome::Poor(risks) => self.report_tls(ends, event.setting, risks, findings),
             _ => {}
         }
         if is_over { Step::Over } else { Step::Next }
     }
 
-    /// Reads the first datagram of a flow to the ports of SNMP.
+    /// Reads the first datagram of a flow to the ports of SNMP, or one to the port of DNS that does not look like a query.
     #[inline(never)]
     pub(crate) fn datagram(&mut self, event: &Event<'_, '_>, findings: &mut Findings<'_, '_>) {
-        if !self.credentials.enabled || !credentials::snmp(event.packet.payload()) {
-            return;
-        }
+        let (setting, payload) = (event.setting, event.packet.payload());
         let ends = Ends::of(event);
-        let report = Report::Credentials;
-        let before = self.servers.note(ends.server_hash, event.setting.now, Class::Other, Some(report));
-        if !before.is_reported(report) {
-            self.report(&ends, event.setting, "SNMP community", findings);
+        let report = if ends.server.port != DNS && self.credentials.enabled && credentials::snmp(payload) {
+            Report::Credentials
+        } else if ends.server.port == DNS
+            && self.anomaly.enabled
+            && is_no_dns(payload)
+            && ends.leaves(setting)
+        {
+            Report::Foreign
+        } else {
+            return;
+        };
+        let before = self.servers.note(ends.server_hash, setting.now, Class::Other, Some(report));
+        match report {
+            _ if before.is_reported(report) => {}
+            Report::Foreign => self.report_foreign(&ends, setting, "not DNS", findings),
+            _ => self.report(&ends, setting, "SNMP community", findings),
         }
     }
 
     /// Returns true for datagrams that [`Self::datagram`] is for.
     #[inline]
     pub(crate) fn concerns_datagram(event: &Event<'_, '_>) -> bool {
-        event.role.is_first && matches!(event.packet.tuple.destination_port.0, 161 | 162)
+        event.role.is_first
+            && match event.packet.tuple.destination_port.0 {
+                161 | 162 => true,
+                // Nearly every query is shorter, and has one question.
+                53 => {
+                    event.packet.wire_len > 120 && !matches!(event.packet.payload(), [_, _, _, _, 0, 1, ..])
+                }
+                _ => false,
+            }
     }
 
     /// Reports a password.
     #[cold]
     fn report(&self, ends: &Ends, setting: Setting<'_>, what: &str, findings: &mut Findings<'_, '_>) {
-        let home_net = setting.home_net;
-        let leaves = home_net.is_internal(ends.client.address) && home_net.is_external(ends.server.address);
-        let severity = if leaves {
+        let severity = if ends.leaves(setting) {
             self.credentials.severity
         } else {
             self.credentials.ordinary(CleartextCredentials::DETECTOR.severity)
         };
         findings.add(&ends.finding(Test::CleartextCredentials, severity, setting.now, what));
+    }
+
+    /// Reports another protocol than that of the port.
+    #[cold]
+    fn report_foreign(&self, ends: &Ends, setting: Setting<'_>, what: &str, findings: &mut Findings<'_, '_>) {
+        let severity = self.anomaly.ordinary(ProtocolAnomaly::DETECTOR.severity);
+        findings.add(&ends.finding(Test::OtherProtocol, severity, setting.now, what));
     }
 
     /// Reports poor TLS.
@@ -418,6 +460,12 @@ impl Ends {
         let server_hash = key.with(key.address(server.address), server.port.0.into());
         let flow = key.with(server_hash ^ key.address(client.address), client.port.0.into()) | 1;
         Self { client, server, server_hash, flow }
+    }
+
+    /// Returns true if a client inside talks to a server outside.
+    fn leaves(&self, setting: Setting<'_>) -> bool {
+        let home_net = setting.home_net;
+        home_net.is_internal(self.client.address) && home_net.is_external(self.server.address)
     }
 
     fn finding(&self, test: Test, severity: Severity, first: Timestamp, what: &str) -> Finding {
@@ -554,7 +602,7 @@ impl Watch {
                     Class::Lines
                 }
                 [0xff, 0xf0..=0xfe, ..] => Class::Telnet,
-                [b'S', b'S', b'H', b'-', ..] => return Outcome::Over,
+                [b'S', b'S', b'H', b'-', ..] => return Outcome::Foreign("SSH"),
                 _ => Class::New,
             };
         }
@@ -563,6 +611,11 @@ impl Watch {
         }
         Outcome::More
     }
+}
+
+/// Returns true for bytes that have room for the header of DNS, and neither one question nor none (RFC 7873 section 5.4, RFC 8490).
+fn is_no_dns(payload: &[u8]) -> bool {
+    payload.len() >= 12 && !matches!(*payload, [_, _, _, _, 0, 0 | 1, ..])
 }
 
 /// Class by the first bytes of a client.

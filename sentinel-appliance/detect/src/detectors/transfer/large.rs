@@ -7,7 +7,13 @@
 //! direction, as information: backups, downloads and films are large.
 //!
 //! Not seen: what a connection transfers before the first and after the last of these, UDP, and more than a gigabyte between two, which is no
-//! difference of numbers that can be trusted. A set that is full gives up the connection with the fewest bytes.
+//! difference of numbers that can be trusted. A set that is full gives up the connection with the fewest bytes. Bytes over UDP (QUIC) stand
+//! in no header, and counting them would cost an instruction or more for each packet of every download: uploads over UDP count in
+//! `exfiltration`, downloads do not.
+//!
+//! Sizes may also come with the lists (`transfer_thresholds` of signatures.json): one for all, which the setting `bytes` goes before if it
+//! was changed, and a greater one for services of large files, the storage services of the lists. An address is one of them while it is among
+//! the last 32 whose name (SNI, `Host`) a client inside has asked for.
 
 use core::time::Duration;
 
@@ -21,6 +27,9 @@ use crate::incident::{Finding, Findings, scope};
 use crate::registry::{Detector, DetectorConfig, thresholds};
 use crate::shared::event::Setting;
 use crate::shared::rate::{Activation, earlier};
+
+/// Default of the setting, 100 MiB.
+const DEFAULT_BYTES: u32 = 104_857_600;
 
 thresholds! {
     /// Thresholds of `large_transfer`.
@@ -38,6 +47,8 @@ const OLDER: u32 = 1 << 31;
 /// Pairs that were reported, and the time for which they are not reported again.
 const MAX_REPORTED: usize = 16;
 const DAY: Span = Span::at_least(Duration::from_secs(86_400));
+/// Addresses of services of large files that are remembered.
+const MAX_SERVICES: usize = 32;
 /// Silence after which a connection counts as over.
 const LIFETIME: Span = Span::at_least(Duration::from_secs(600));
 
@@ -59,6 +70,10 @@ pub(crate) struct LargeTransfer<'m> {
     slots: &'m mut [Transfer],
     reported: [(u32, Tick); MAX_REPORTED],
     next: usize,
+    /// Hashes of addresses, the newest at the end.
+    services: heapless::Deque<u32, MAX_SERVICES>,
+    /// Sizes of the lists in bytes: for all, and for services of large files.
+    sizes: [u32; 2],
     thresholds: Thresholds,
     activation: Activation,
 }
@@ -76,7 +91,31 @@ impl<'m> LargeTransfer<'m> {
     pub(crate) fn new(slots: &'m mut [Transfer], config: &DetectorConfig) -> Self {
         slots.fill(Transfer::default());
         let reported = [(0, Tick::default()); MAX_REPORTED];
-        Self { slots, reported, next: 0, thresholds: config.into(), activation: config.into() }
+        let (services, sizes) = (heapless::Deque::new(), [DEFAULT_BYTES, 0]);
+        let (thresholds, activation) = (config.into(), config.into());
+        Self { slots, reported, next: 0, services, sizes, thresholds, activation }
+    }
+
+    /// Takes over the sizes of the lists.
+    pub(crate) const fn set_sizes(&mut self, sizes: [u32; 2]) {
+        self.sizes = sizes;
+    }
+
+    /// Notes the address of a service of large files by its hash.
+    #[cold]
+    pub(crate) fn note_service(&mut self, address: u32) {
+        if !self.services.iter().any(|known| *known == address) {
+            if self.services.is_full() {
+                let _oldest = self.services.pop_front();
+            }
+            let _has_room = self.services.push_back(address);
+        }
+    }
+
+    /// Bytes that make a large transfer with any host.
+    const fn limit(&self) -> u32 {
+        let [default, _] = self.sizes;
+        if self.thresholds.bytes == DEFAULT_BYTES { default } else { self.thresholds.bytes }
     }
 
     pub(crate) fn configure(&mut self, config: &DetectorConfig) {
@@ -119,7 +158,7 @@ impl<'m> LargeTransfer<'m> {
             }
         }
         let [up, down] = transfer.sent;
-        let (transfer, limit) = (*transfer, self.thresholds.bytes >> 8);
+        let (transfer, limit) = (*transfer, self.limit() >> 8);
         if up.max(down) >= limit {
             let is_upload = up >= limit;
             self.report((setting, now), (inside, outside), (&transfer, is_upload), packet, is_up, findings);
@@ -163,6 +202,14 @@ impl<'m> LargeTransfer<'m> {
     ) {
         let FiveTuple { source_port, destination_port, .. } = packet.tuple;
         let service = Port(source_port.0.min(destination_port.0));
+        let [up, down] = transfer.sent;
+        let units = if is_upload { up } else { down };
+        let [_, of_service] = self.sizes;
+        let is_service = self.services.iter().any(|known| *known == setting.key.address(outside));
+        let limit = if is_service { self.limit().max(of_service) } else { self.limit() };
+        if units < limit >> 8 {
+            return;
+        }
         let pair = scope(outside, service) ^ scope(inside, Port(u16::from(is_upload))).rotate_left(9);
         if self.reported.iter().any(|(known, at)| *known == pair && now.distance(*at) < DAY) {
             return;
@@ -172,7 +219,6 @@ impl<'m> LargeTransfer<'m> {
         }
         self.next = (self.next + 1) % MAX_REPORTED;
         let (source, destination) = if is_upload { (inside, outside) } else { (outside, inside) };
-        let [up, down] = transfer.sent;
         let lasted = now.distance(transfer.since).duration();
         let port = Some(service);
         findings.add(&Finding {
@@ -188,8 +234,8 @@ impl<'m> LargeTransfer<'m> {
                 ..Subject::default()
             },
             evidence: Evidence::Bytes {
-                count: ByteCount(u64::from(if is_upload { up } else { down }) << 8),
-                threshold: ByteCount(self.thresholds.bytes.into()),
+                count: ByteCount(u64::from(units) << 8),
+                threshold: ByteCount(limit.into()),
                 window_s: u32::try_from(lasted.as_secs() + 1).unwrap_or(u32::MAX),
             },
             adds: 0,
@@ -292,5 +338,10 @@ mod tests {
             tables: sentinel_detect::TableCapacities::uniform(0),
         };
         download(&mut Sensor::with(none, KEY, &configs()), 0, 10, 1_000_000);
+    }
+
+    #[test]
+    fn the_default_of_the_setting_is_the_one_that_sizes_of_lists_replace() {
+        assert_eq!(Thresholds::SETTINGS[0].default, DEFAULT_BYTES);
     }
 }

@@ -48,6 +48,8 @@ pub(super) const TRACES: &[Trace] = &[
     // 0.4 s of grace and 0.2 s of 2,000 packets a second, at the end of a bucket of 50 ms.
     Trace { test: Test::TcpFlood, raised_at: |_| 1_209, step: segments },
     Trace { test: Test::FragmentFlood, raised_at: |_| 1_207, step: fragments },
+    Trace { test: Test::TcpFloodPerSource, raised_at: |_| 1_193, step: segments_of_one },
+    Trace { test: Test::FragmentFloodPerSource, raised_at: |_| 1_207, step: fragments_of_one },
     // Less than a bit for the first contact, two for each of the others: log2(99).
     Trace { test: Test::HostSweep, raised_at: |_| 4, step: sweep },
     // A name counts 40 at most, less 10 as long as no answer says that it does not exist.
@@ -87,6 +89,7 @@ pub(super) const TRACES: &[Trace] = &[
     Trace { test: Test::IcmpTunnel, raised_at: same, step: echoes },
     Trace { test: Test::BotUserAgent, raised_at: |_| 2, step: programs },
     Trace { test: Test::MaliciousFingerprint, raised_at: |_| 2, step: fingerprints },
+    Trace { test: Test::Land, raised_at: |_| 2, step: requests_to_itself },
 ];
 
 /// Lists of the self-test: names that nobody owns (RFC 6761), addresses for documentation (RFC 5737).
@@ -242,6 +245,21 @@ fn segments(step: u32, give: Give<'_>) {
 /// The first fragment of another datagram in each step.
 fn fragments(step: u32, give: Give<'_>) {
     give(&frame::first_fragment(made_up(step), SERVER));
+}
+
+/// A request of another host, and then one that names its destination as its source.
+fn requests_to_itself(step: u32, give: Give<'_>) {
+    let source = if step == 1 { CLIENT } else { SERVER };
+    give(&frame::tcp((source, 139), (SERVER, 139), SYN, &[]));
+}
+
+/// The same of one source, from another port in each step.
+fn segments_of_one(step: u32, give: Give<'_>) {
+    give(&frame::tcp((OUTSIDE, port(20_000, step)), (SERVER, 443), ACK, &[]));
+}
+
+fn fragments_of_one(_step: u32, give: Give<'_>) {
+    give(&frame::first_fragment(OUTSIDE, SERVER));
 }
 
 /// The last bytes of the first station's address, and of all others'.

@@ -47,10 +47,19 @@ pub(super) struct Rule {
     /// Set if the flood must come from ever new sources as long as nothing of the destination was seen: on a sensor that sees one
     /// direction only, the requests of known clients look unanswered.
     pub(super) needs_new_sources: bool,
+    /// Test that names the source if one sends most, unless another detector counts the class for each source.
+    pub(super) per_source: Option<Test>,
 }
 
 const fn rule(class: Class, test: Test, rate: fn(&DetectorConfig) -> u32, sources: u32, usual: u32) -> Rule {
-    Rule { class, test, rate, sources, usual, needs_new_sources: matches!(class, Class::Datagram) }
+    let per_source = match class {
+        Class::Stray | Class::Answer => Some(Test::TcpFloodPerSource),
+        Class::Datagram => Some(Test::UdpFloodPerSource),
+        Class::Fragment => Some(Test::FragmentFloodPerSource),
+        _ => None,
+    };
+    let needs_new_sources = matches!(class, Class::Datagram);
+    Rule { class, test, rate, sources, usual, needs_new_sources, per_source }
 }
 
 /// The rules, in the order of [`Class`].

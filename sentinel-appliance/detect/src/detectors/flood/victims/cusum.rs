@@ -20,6 +20,8 @@ const BUCKET_NANOS: u64 = 50_000_000;
 const BUCKETS_PER_S: u32 = 20;
 /// Buckets of the grace: a power of two.
 const BUCKETS: usize = 8;
+/// The last of them, all bits of which are set.
+const LAST_BUCKET: u8 = 7;
 /// Time from a request to its judgement.
 pub(super) const GRACE_NANOS: u64 = 8 * BUCKET_NANOS;
 /// Completions in advance that are kept: of requests that an earlier packet of their destination announces.
@@ -39,7 +41,7 @@ pub(super) struct Cusum {
     /// All requests of the last buckets.
     sent: [u16; BUCKETS],
     /// The current bucket.
-    current: usize,
+    current: u8,
     /// Completions without a request so far.
     credit: u16,
     /// What is usual and did not come in the last buckets, in sixteenths of a request.
@@ -88,7 +90,7 @@ impl Cusum {
         }
         let ended = (now.as_nanos() - self.start.as_nanos()) / BUCKET_NANOS;
         self.start = Timestamp::from_nanos(self.start.as_nanos() + ended * BUCKET_NANOS);
-        let last_bucket = self.sent.get(self.current).copied().unwrap_or_default();
+        let last_bucket = self.sent.get(usize::from(self.current)).copied().unwrap_or_default();
         let mut unanswered = 0;
         self.highest = 0;
         for bucket in 0..ended.min(MAX_SILENT) {
@@ -103,11 +105,10 @@ impl Cusum {
 
     /// Judges the oldest bucket, whose place the new one takes.
     fn end_bucket(&mut self, rate: u32) -> u32 {
-        self.current = (self.current + 1) % BUCKETS;
+        self.current = (self.current + 1) & LAST_BUCKET;
+        let current = usize::from(self.current);
         self.credit -= self.credit.div_ceil(16);
-        let (Some(pending), Some(sent)) =
-            (self.pending.get_mut(self.current), self.sent.get_mut(self.current))
-        else {
+        let (Some(pending), Some(sent)) = (self.pending.get_mut(current), self.sent.get_mut(current)) else {
             return 0;
         };
         let unanswered = u32::from(core::mem::take(pending));
@@ -130,10 +131,9 @@ impl Cusum {
     #[inline]
     pub(super) fn request(&mut self, weight: u16) {
         let used = self.credit.min(weight);
+        let current = usize::from(self.current);
         self.credit -= used;
-        if let (Some(pending), Some(sent)) =
-            (self.pending.get_mut(self.current), self.sent.get_mut(self.current))
-        {
+        if let (Some(pending), Some(sent)) = (self.pending.get_mut(current), self.sent.get_mut(current)) {
             *sent = sent.saturating_add(weight);
             *pending = pending.saturating_add(weight - used);
         }
@@ -142,8 +142,8 @@ impl Cusum {
     /// Completes requests, the oldest first.
     pub(super) fn complete(&mut self, weight: u16) {
         let mut left = weight;
-        for step in 1..=BUCKETS {
-            if let Some(pending) = self.pending.get_mut((self.current + step) % BUCKETS) {
+        for step in 1..=LAST_BUCKET + 1 {
+            if let Some(pending) = self.pending.get_mut(usize::from((self.current + step) & LAST_BUCKET)) {
                 let completed = left.min(*pending);
                 *pending -= completed;
                 left -= completed;

@@ -1,5 +1,7 @@
 //! State of one network that packets of one class are counted for.
 
+use sentinel_alert::Test;
+use sentinel_dissect::Fragment;
 use sentinel_units::{Address, Port, Timestamp};
 
 use super::class::{Class, RULES};
@@ -12,6 +14,8 @@ use crate::shared::event::Counted;
 const HOSTS: usize = 4;
 /// Lead of a source below which it may be chance. While nothing exceeds what is usual, a lead loses an eighth for each bucket.
 const MIN_LEAD: u32 = 16;
+/// Ports of one source, less those that share a bit, from which it searches.
+const MAX_PORTS: u32 = 8;
 /// Handshakes that an entry lends to the table of all entries.
 pub(super) const HANDSHAKES: usize = 32;
 
@@ -44,10 +48,16 @@ pub struct Victim {
     pub(super) reported: u32,
     pub(super) sources: DistinctSources,
     /// The source of most requests if one sends more than half (Boyer and Moore 1981), and its lead over all others together.
-    top_source: u32,
+    pub(super) top_source: u32,
     lead: u32,
+    /// Destination ports of that source: a bit for each, by its hash.
+    ports: u32,
+    /// Bytes of its fragments, and bytes that its last fragments end behind less those bytes: zero once all datagrams are complete.
+    fragment_bytes: u32,
+    missing_bytes: i32,
     /// Lower halves of the addresses of hosts, and their requests; and the requests of all.
-    hosts: [(u64, u32); HOSTS],
+    hosts: [u64; HOSTS],
+    of_hosts: [u32; HOSTS],
     of_all_hosts: u32,
     /// The only destination port so far, and the only sender on this link.
     port: Option<Port>,
@@ -58,12 +68,15 @@ pub struct Victim {
     pub(super) is_visible: bool,
     /// Set while nearly every echo request has another source.
     pub(super) is_forged: bool,
-    /// Set while a flood is reported.
+    /// Set while a flood of many sources is reported, or of one.
     pub(super) is_named: bool,
+    pub(super) is_lone: bool,
     /// Logarithm of the sources of which one is looked at.
     pub(super) shift: u8,
     /// Set once packets of sources that are not looked at were left out before they came here.
     pub(super) is_sampled: bool,
+    /// The source that is looked at whatever its hash is, once others are left out. Those that are not share its upper bits.
+    heavy: u32,
     /// A part of the table of handshakes, whatever network this entry is for.
     pub(super) handshakes: [Handshake; HANDSHAKES],
 }
@@ -98,18 +111,23 @@ impl Victim {
     #[inline(never)] // several callers, all of them rare
     pub(super) fn forget(&mut self, now: Timestamp, keeps_sources: bool) {
         self.since = Timestamp::from_nanos(now.as_nanos().saturating_sub(GRACE_NANOS));
-        (self.unanswered, self.reported, self.is_named) = (0, 0, false);
+        (self.unanswered, self.reported, self.is_named, self.is_lone) = (0, 0, false, false);
+        (self.ports, self.fragment_bytes, self.missing_bytes) = (0, 0, 0);
         if keeps_sources {
             return;
         }
         self.requests = 0;
         self.sources = DistinctSources::default();
         self.lead -= self.lead.div_ceil(8);
-        (self.hosts, self.of_all_hosts) = ([(0, 0); HOSTS], 0);
+        (self.of_hosts, self.of_all_hosts) = ([0; HOSTS], 0);
     }
 
     /// Notes that there are as many sources as the class asks for. From then on handshakes are followed, and counted anew.
+    #[cold]
     pub(super) fn check_sources(&mut self, class: Class, now: Timestamp) {
+        if self.has_many {
+            return;
+        }
         let asked = RULES.get(usize::from(class)).map_or(u32::MAX, |rule| rule.sources);
         self.has_many = self.requests >= asked && self.sources.at_least() >= asked;
         if self.has_many && class == Class::Handshake {
@@ -131,10 +149,16 @@ impl Victim {
         }
     }
 
+    /// Returns true if sources are not left out yet, or others than now.
+    #[inline]
+    pub(super) const fn samples_others(&self, heavy: u32) -> bool {
+        !self.is_sampled || self.heavy != heavy
+    }
+
     /// Takes over that sources are left out already. The sources so far are forgotten: they were counted otherwise.
     #[cold]
-    pub(super) fn sample_all(&mut self) {
-        (self.is_sampled, self.shift) = (true, FLOODED_SHIFT);
+    pub(super) fn sample_all(&mut self, heavy: u32) {
+        (self.is_sampled, self.shift, self.heavy) = (true, FLOODED_SHIFT, heavy);
         (self.sources, self.requests, self.lead) = (DistinctSources::default(), 0, 0);
     }
 
@@ -150,13 +174,53 @@ impl Victim {
             return 1;
         }
         // The sources that the switch leaves, or as evenly as it can be: made-up addresses are often regular.
-        let hash = if self.is_sampled { source_hash } else { mix(source_hash) };
-        if hash >> (32 - self.shift) == 0 { 1 << self.shift } else { 0 }
+        let hash = if self.is_sampled { source_hash ^ self.heavy } else { mix(source_hash) };
+        match hash >> (32 - self.shift) {
+            // A source of that hash is counted in full: it stands for no other.
+            0 if hash == 0 && self.is_sampled => 1,
+            0 => 1 << self.shift,
+            _ => 0,
+        }
     }
 
     /// Returns true if requests of many sources came lately.
     pub(super) fn is_live(&self, now: Timestamp) -> bool {
-        self.has_many && now.since(self.last).as_secs() < 2
+        (self.has_many || self.per_source().is_some() && self.is_leading())
+            && now.since(self.last).as_secs() < 2
+    }
+
+    /// Test that names the source that sends most.
+    pub(super) fn per_source(&self) -> Option<Test> {
+        RULES.get(usize::from(self.class?))?.per_source
+    }
+
+    /// Returns true if the lead of the first source is no chance.
+    const fn is_leading(&self) -> bool {
+        self.lead > if self.is_sampled { MIN_LEAD << self.shift } else { MIN_LEAD }
+    }
+
+    /// Packets that the first source sent more than all others together, which is less than it sent.
+    pub(super) const fn lead(&self) -> u32 {
+        self.lead
+    }
+
+    /// Returns true if the first source sends one host a flood: not to many ports, which is a scan, and no fragments that make up whole
+    /// datagrams. Of these a quarter of the bytes may be lost.
+    pub(super) fn is_lone_flood(&self) -> bool {
+        self.has_one_source()
+            && self.ports.count_ones() <= MAX_PORTS
+            && matches!(self.destination().1, 32 | 128)
+            && (self.class != Some(Class::Fragment)
+                || self.missing_bytes.unsigned_abs() > self.fragment_bytes / 4)
+    }
+
+    /// Takes the place and length of a fragment.
+    pub(super) fn count_fragment(&mut self, source_hash: u32, fragment: Fragment, len: u32) {
+        if self.top_source == source_hash {
+            self.fragment_bytes = self.fragment_bytes.saturating_add(len);
+            let end = if fragment.more { 0 } else { u32::from(fragment.offset) + len };
+            self.missing_bytes = self.missing_bytes.saturating_add_unsigned(end).saturating_sub_unsigned(len);
+        }
     }
 
     /// All requests of the evidence.
@@ -184,27 +248,41 @@ impl Victim {
         if weight == 0 {
             return;
         }
-        // A source that sends most is judged by the tests per source.
-        if self.top_source != source_hash || self.lead <= MIN_LEAD || !self.has_one_source() {
+        // A source that sends most is judged by the tests per source, if there are others.
+        if self.top_source != source_hash
+            || !self.is_leading()
+            || !self.has_one_source()
+            || self.per_source().is_some()
+        {
             self.cusum.request(weight);
         }
+        let step = if self.is_sampled { weight.into() } else { 1 };
         if self.top_source == source_hash {
-            self.lead = self.lead.saturating_add(1);
-        } else if self.lead == 0 {
-            (self.top_source, self.lead) = (source_hash, 1);
+            self.lead = self.lead.saturating_add(step);
+        } else if self.lead < step {
+            (self.top_source, self.lead) = (source_hash, step - self.lead);
+            (self.ports, self.fragment_bytes, self.missing_bytes) = (0, 0, 0);
         } else {
-            self.lead -= 1;
+            self.lead -= step;
+        }
+        if self.top_source == source_hash {
+            let port = packet.destination_port.unwrap_or_default().0;
+            self.ports |= 1 << (mix(port.into()).wrapping_mul(0x9e37_79b1) >> 27);
         }
         self.count_host(host(packet.destination));
     }
 
     fn count_host(&mut self, host: u64) {
         self.of_all_hosts = self.of_all_hosts.saturating_add(1);
-        let known = self.hosts.iter().position(|(held, count)| *held == host && *count > 0);
-        let free = || self.hosts.iter().position(|(_, count)| *count == 0);
-        match known.or_else(free).and_then(|index| self.hosts.get_mut(index)) {
+        let mut held = self.hosts.iter().zip(&self.of_hosts);
+        let known = held.position(|(held, count)| *held == host && *count > 0);
+        let free = || self.of_hosts.iter().position(|count| *count == 0);
+        let place = known
+            .or_else(free)
+            .and_then(|index| Some((self.hosts.get_mut(index)?, self.of_hosts.get_mut(index)?)));
+        match place {
             Some((held, count)) => (*held, *count) = (host, count.saturating_add(1)),
-            None => self.hosts.iter_mut().for_each(|(_, count)| *count -= 1),
+            None => self.of_hosts.iter_mut().for_each(|count| *count -= 1),
         }
     }
 
@@ -220,7 +298,7 @@ impl Victim {
         }
         self.of_all_hosts = self.of_all_hosts.saturating_sub(1);
         let of = host(destination);
-        for (held, count) in &mut self.hosts {
+        for (held, count) in self.hosts.iter().zip(&mut self.of_hosts) {
             if *held == of {
                 *count = count.saturating_sub(1);
             }
@@ -229,7 +307,7 @@ impl Victim {
 
     /// Returns true if one source sent most of what is not completed: the tests per source judge it.
     pub(super) const fn has_one_source(&self) -> bool {
-        self.lead > (self.requests >> self.shift) / 5
+        self.lead > (self.requests >> if self.is_sampled { 0 } else { self.shift }) / 5
     }
 
     /// Returns true if nearly every request came from another source.
@@ -241,9 +319,9 @@ impl Victim {
     #[inline(never)] // several callers, all of them rare
     pub(super) fn destination(&self) -> (Address, u8) {
         let total = self.of_all_hosts;
-        let top = self.hosts.iter().max_by_key(|(_, count)| *count).copied().unwrap_or_default();
+        let top = self.hosts.iter().zip(self.of_hosts).max_by_key(|(_, count)| *count).unwrap_or((&0, 0));
         let [a, b, ..] = self.network.words();
-        let [c, d] = halves(top.0);
+        let [c, d] = halves(*top.0);
         let is_v4 = self.network.is_v4();
         if top.1 > 0 && top.1 >= total - total / 4 {
             return if is_v4 { (Address::v4(d), 32) } else { (Address::v6([a, b, c, d]), 128) };

@@ -7,6 +7,7 @@ use sentinel_units::{Address, Port};
 use super::class::Class;
 use super::entry::{HANDSHAKES, Handshake};
 use super::{At, Victims};
+use crate::detectors::flood::udp::is_local_stream;
 use crate::incident::Findings;
 use crate::shared::event::{Counted, Event, OtherEvent, Setting};
 
@@ -157,7 +158,9 @@ impl Victims<'_> {
         if role.from_initiator {
             self.complete(Class::Response, at, tuple.source, tuple.destination, 1);
             if is_unanswered {
-                let class = if role.is_first { Class::Datagram } else { Class::Stream };
+                // Records of programs that open a socket for each.
+                let is_record = role.is_first && is_local_stream(event);
+                let class = if role.is_first && !is_record { Class::Datagram } else { Class::Stream };
                 self.gated(class, event, findings);
             }
             return false;
@@ -230,8 +233,11 @@ impl Victims<'_> {
         self.gate.add(source_hash, 1, 0);
         if self.gate.counts(source_hash)
             && let Some(packet) = &Counted::without_ports(packet)
+            && self.request(Class::Fragment, (now, key), source_hash, packet, findings)
+            && let Some(fragment) = ip.fragment
+            && let Some(entry) = self.watched(Class::Fragment, ip.destination, key)
         {
-            self.request(Class::Fragment, (now, key), source_hash, packet, findings);
+            entry.count_fragment(source_hash, fragment, ip.payload_wire_len);
         }
     }
 

@@ -5,7 +5,7 @@
 //! it networks are counted, unless the requests are so many (300 a second) that ordinary traffic is likely. Then the handshakes and
 //! flows of one client in 32 are followed, and networks are counted only for two seconds after too many of them stayed without
 //! completion. A flood of 200 a second is thus seen half a second later on such a network. From 7,600 requests a second on,
-//! networks are counted for one source in 64.
+//! networks are counted for one source in 64, and for the source that sent most to a network before, if there was one.
 
 use sentinel_units::Timestamp;
 
@@ -36,8 +36,8 @@ type Sources = (u32, u32);
 const QUIET: Sources = (0, 1);
 /// All.
 const ALL: Sources = (0, 0);
-/// A flood: one source in 64.
-const FLOOD: Sources = (!(u32::MAX >> FLOODED_SHIFT), 0);
+/// Mask in a flood: one source in 64.
+const FLOOD: u32 = !(u32::MAX >> FLOODED_SHIFT);
 /// An ordinary network with many requests: one client in 32 is followed, another one in each epoch.
 const ORDINARY: u32 = !(u32::MAX >> FOLLOWED_SHIFT);
 
@@ -59,6 +59,8 @@ pub(crate) struct Gate {
     /// Followed requests without completion, and followed answers to connection requests that nobody made.
     pub(super) open: i16,
     pub(super) unasked: i16,
+    /// Hash of the source that last sent most of the requests to a network; with it those are counted in a flood that share its upper bits.
+    pub(super) heavy: u32,
 }
 
 impl Gate {
@@ -75,6 +77,7 @@ impl Gate {
             completed_until: 0,
             open: 0,
             unasked: 0,
+            heavy: 0,
         }
     }
 
@@ -100,7 +103,15 @@ impl Gate {
     /// Returns true if one source in 64 is counted.
     #[inline]
     pub(super) const fn is_flood(&self) -> bool {
-        self.sources.0 == FLOOD.0
+        self.sources.0 == FLOOD
+    }
+
+    /// Notes a source that sends most of the requests to a network. In a flood the sample stays as it is.
+    #[cold]
+    pub(super) const fn set_heavy(&mut self, source_hash: u32) {
+        if !self.is_flood() {
+            self.heavy = source_hash;
+        }
     }
 
     /// Counts a request.
@@ -161,13 +172,13 @@ impl Gate {
             self.begin(bucket);
         }
         if self.count >= FLOODED {
-            self.sources = FLOOD;
+            self.sources = (FLOOD, self.heavy & FLOOD);
         } else if self.count >= self.few && !self.is_on() {
             self.sources = ALL;
             self.counted_until = bucket.wrapping_add(HELD);
         }
         self.limit = match self.sources {
-            FLOOD => u32::MAX,
+            (FLOOD, _) => u32::MAX,
             QUIET => self.few,
             _ => FLOODED,
         };
@@ -186,7 +197,7 @@ impl Gate {
         }
         let is_held = |until: u32| until.wrapping_sub(bucket) <= HELD;
         self.sources = if last >= FLOODED {
-            FLOOD
+            (FLOOD, self.heavy & FLOOD)
         } else if is_held(self.suspected_until) {
             ALL
         } else if last >= BUSY && is_held(self.completed_until) {

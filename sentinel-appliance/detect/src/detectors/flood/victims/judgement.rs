@@ -1,13 +1,14 @@
 //! Judgement of a network: whether what is counted for it is a flood, and the finding.
 
 use sentinel_alert::{Evidence, Subject, Test};
-use sentinel_units::{Mac, Port};
+use sentinel_units::{Mac, Port, Timestamp};
 
 use super::Limit;
 use super::class::{Class, RULES};
 use super::cusum::Judged;
 use super::entry::Victim;
-use crate::incident::{Finding, Findings, scope};
+use crate::incident::{Finding, Findings, LONE, scope};
+use crate::shared::event::Counted;
 
 /// Requests from which it is clear that nearly every one has another source.
 const CLEAR: u32 = 32;
@@ -23,6 +24,7 @@ pub(super) fn judge(
     judged: &Judged,
     limit: &Limit,
     usual: u32,
+    (source_hash, packet): (u32, &Counted<'_>),
     findings: &mut Findings<'_, '_>,
 ) {
     entry.sample(class, judged.last_bucket);
@@ -39,9 +41,55 @@ pub(super) fn judge(
     } else {
         entry.cusum.is_over(usual) && is_flood(entry, class, usual)
     };
-    if entry.is_named && entry.unanswered > entry.reported {
+    entry.is_lone = if entry.is_lone {
+        entry.cusum.is_over_by_half(usual) && entry.has_one_source()
+    } else {
+        // One worker sees all packets of a source.
+        entry.cusum.is_over(usual.max(limit.rate)) && entry.is_lone_flood()
+    };
+    let per_source = entry.per_source().filter(|_| entry.is_lone);
+    if let Some(test) = per_source {
+        // Named with the next bucket that begins with a packet of it.
+        let count = entry.unanswered.min(entry.lead());
+        if entry.top_source == source_hash && count > entry.reported {
+            findings.add(&finding_of_one(entry, test, count, limit, packet, findings.now));
+            entry.reported = count;
+        }
+    } else if entry.is_named && entry.unanswered > entry.reported {
         findings.add(&finding(entry, class, limit, usual));
         entry.reported = entry.unanswered;
+    }
+}
+
+/// Finding of a flood of one source, which sent at least `count` packets.
+fn finding_of_one(
+    entry: &Victim,
+    test: Test,
+    count: u32,
+    limit: &Limit,
+    packet: &Counted<'_>,
+    now: Timestamp,
+) -> Finding {
+    let (destination_port, _) = entry.common();
+    let seconds = u32::try_from(now.since(entry.since()).as_secs()).unwrap_or(u32::MAX);
+    Finding {
+        test,
+        severity: limit.severity,
+        first: entry.since(),
+        subject: Subject {
+            source: Some(packet.source),
+            destination: Some(entry.destination().0),
+            destination_port,
+            mac: packet.sender_mac(),
+            ..Subject::default()
+        },
+        evidence: Evidence::Packets {
+            count: count.into(),
+            threshold: limit.rate.saturating_mul(seconds.max(1)),
+            window_s: seconds.saturating_add(1),
+        },
+        adds: count - entry.reported,
+        scope: LONE,
     }
 }
 

@@ -11,8 +11,13 @@
 //! A handshake is complete when its last segment acknowledges the number of the SYN-ACK, which a forged source never learns. That
 //! segment takes the slow path only while its network is watched, and then one in 8 or 64 of them if there are many.
 //!
-//! A flood is named only if it has at least four sources and none of them sends most: otherwise the tests per source judge it. A
-//! finding never names a source, because the sources may be forged, or be reflectors that are victims themselves.
+//! A flood of many sources is named only if it has at least four and none of them sends most. Its finding never names a source, because
+//! the sources may be forged, or be reflectors that are victims themselves.
+//!
+//! One source that sends most is named by the tests per source: of connection requests, echo requests and datagrams of one flow in
+//! files of their own; of segments, of datagrams that each open a flow, and of fragments here (`per_source`). To one host only, and to at most
+//! about eight ports: more are a scan. Fragments must also not add up to datagrams: the bytes that last fragments announce are compared with
+//! those that came, because most large datagrams (NFS, tunnels) are not reassembled.
 //!
 //! A [switch](gate) in front leaves out what a quiet or ordinary network sends.
 //!
@@ -21,7 +26,8 @@
 //! are not counted with several workers, which see one direction each, and echo requests only above the whole rate in one worker. Queries to port 53 are not counted. On a network with more
 //! than 300 requests a second, whose followed ones complete, a flood of few sources may have none that is followed for 17 s, and one
 //! below 60 a second in all is not looked for. On a sensor that sees one direction only, forged pairs of SYN and ACK look like
-//! handshakes, and answers like ones that nobody asked for.
+//! handshakes, and answers like ones that nobody asked for. One source that sends segments or fragments in one flow, or segments to
+//! ever other ports of a host that answers none, looks like a transfer or a scan.
 
 mod class;
 mod cusum;
@@ -57,6 +63,9 @@ pub(crate) const MAX_VICTIMS: usize = 32;
 const FILTER_LIMIT: u32 = 6;
 const FILTER_WINDOW: core::time::Duration = core::time::Duration::from_nanos(1 << 28);
 
+/// Requests from which a source that sent most of them is not left out in a flood.
+const HEAVY: u32 = 64;
+
 /// Shortest time between two networks that take the entry of another one: packets to ever other networks cost no search each.
 const ADMISSION_INTERVAL: core::time::Duration = core::time::Duration::from_millis(10);
 
@@ -64,7 +73,7 @@ thresholds! {
     /// Thresholds of `tcp_flood`.
     TcpThresholds {
         victim_rate: "packets/s", default 60, 10 to 1_000_000,
-            "segments of no connection a second, of many sources, that one destination may get";
+            "segments of no connection a second that one destination may get";
     }
 }
 
@@ -72,7 +81,7 @@ thresholds! {
     /// Thresholds of `fragment_flood`.
     FragmentThresholds {
         victim_rate: "packets/s", default 60, 10 to 1_000_000,
-            "fragments of incomplete datagrams a second, of many sources, that one destination may get";
+            "fragments of incomplete datagrams a second that one destination may get";
     }
 }
 
@@ -90,7 +99,7 @@ pub(crate) struct TcpFlood;
 impl TcpFlood {
     pub(crate) const DETECTOR: Detector = Detector {
         kind: Kind::TcpFlood,
-        about: "many sources send TCP segments of no connection (ACK, FIN, RST, SYN-ACK) to one destination",
+        about: "many sources, or one, send TCP segments of no connection (ACK, FIN, RST, SYN-ACK) to one destination",
         source: "CUSUM of Wang, Zhang, Shin (2002); the rate is common practice",
         severity: Severity::Medium,
         thresholds: TcpThresholds::SETTINGS,
@@ -104,7 +113,7 @@ pub(crate) struct FragmentFlood;
 impl FragmentFlood {
     pub(crate) const DETECTOR: Detector = Detector {
         kind: Kind::FragmentFlood,
-        about: "many sources send one destination fragments of datagrams that stay incomplete",
+        about: "many sources, or one, send one destination fragments of datagrams that stay incomplete",
         source: "CUSUM of Wang, Zhang, Shin (2002); the rate is common practice",
         severity: Severity::Medium,
         thresholds: FragmentThresholds::SETTINGS,
@@ -232,18 +241,21 @@ impl<'m> Victims<'m> {
         let sharers = if class == Class::Echo { 1 } else { self.workers };
         let usual = (limit.rate.saturating_mul(multiple) / sharers).max(1);
         if let Some(judged) = entry.cusum.advance(now, usual) {
-            judge(entry, class, &judged, &limit, usual, findings);
+            judge(entry, class, &judged, &limit, usual, (source_hash, packet), findings);
         }
-        if !entry.is_sampled && is_flood {
-            entry.sample_all();
+        if is_flood && entry.samples_others(self.gate.heavy) {
+            entry.sample_all(self.gate.heavy);
         }
         let weight = match entry.weight_of(source_hash) {
             0 if entry.is_sampled => return true,
             weight => weight,
         };
         entry.request(now, source_hash, packet, weight);
-        if !entry.has_many && entry.requests().is_power_of_two() {
+        if entry.requests().is_power_of_two() {
             entry.check_sources(class, now);
+            if entry.requests() >= HEAVY && entry.has_one_source() {
+                self.gate.set_heavy(entry.top_source);
+            }
         }
         true
     }
@@ -285,10 +297,9 @@ impl<'m> Victims<'m> {
     /// Gives a network the entry with the least evidence.
     #[cold]
     fn admit(&mut self, class: Class, destination: Address, tag: u32, now: Timestamp) -> Option<usize> {
-        // One source is judged by the tests per source, whatever becomes of its entry here.
         let evidence = |entry: &Victim| match entry.class {
             Some(_) if entry.is_live(now) => {
-                2 + u64::from(entry.cusum.weight()) + (u64::from(entry.is_named) << 32)
+                2 + u64::from(entry.cusum.weight()) + (u64::from(entry.is_named || entry.is_lone) << 32)
             }
             Some(_) => 1,
             None => 0,

@@ -394,16 +394,138 @@ fn made_up_destinations_do_not_hide_a_flood() {
     assert!(victims.len() < 4, "{victims:?}");
 }
 
+fn reassembling() -> Sensor {
+    let mut sensor = Sensor::new();
+    let capacities = crate::ReassemblyCapacities::within(64 << 10);
+    sensor.engine.enable_reassembly(crate::ReassemblyStorage::allocate(&capacities, &mut testkit::Leaked));
+    sensor
+}
+
+fn ephemeral(number: u64) -> u16 {
+    20_000 + u16::try_from(number % 40_000).unwrap()
+}
+
+/// One source that is not forged: named with its victim within a second, at any rate, beside a few packets of others, in one incident.
+#[test]
+fn one_source_is_named_with_its_victim() {
+    let floods: [(Test, &str, Frames<'_>); 6] = [
+        (Test::TcpFloodPerSource, "ACK", &|n| std::vec![tcp((ATTACKER, ephemeral(n)), (VICTIM, 443), ACK)]),
+        (Test::TcpFloodPerSource, "ACK, answered by RST", &|n| {
+            let (from, to) = ((ATTACKER, ephemeral(n)), (VICTIM, 443));
+            std::vec![tcp(from, to, ACK), tcp(to, from, RST)]
+        }),
+        (Test::TcpFloodPerSource, "RST", &|n| std::vec![tcp((ATTACKER, ephemeral(n)), (VICTIM, 443), RST)]),
+        (Test::TcpFloodPerSource, "FIN", &|n| std::vec![tcp((ATTACKER, ephemeral(n)), (VICTIM, 443), 0x11)]),
+        (Test::UdpFloodPerSource, "UDP", &|n| {
+            std::vec![udp((ATTACKER, ephemeral(n)), (VICTIM, 9_999), &[0x55; 64])]
+        }),
+        (Test::FragmentFloodPerSource, "fragments", &|n| std::vec![fragment(ATTACKER, n, 0, true)]),
+    ];
+    for (test, name, frames) in floods {
+        for (per_s, others) in [(200, false), (200, true), (2_000, false), (10_000, false), (10_000, true)] {
+            let mut sensor = reassembling();
+            rate(&mut sensor, per_s, per_s * 4, |n| {
+                let mut frames = frames(n);
+                if others && n % 5 == 0 {
+                    frames.extend(datagram_of(n));
+                    frames.push(tcp((forged(n), 4_000), (VICTIM, 80), ACK));
+                }
+                frames
+            });
+            let case = std::format!("{name}, {per_s} a second, others {others}");
+            let of_source =
+                |alert: &&Alert| alert.subject.source == Some(std::net::IpAddr::V4(ATTACKER).into());
+            let opened: Vec<_> = sensor.raised.iter().filter(of_source).collect();
+            let [alert, ..] = opened[..] else { panic!("{case}: {:?}", sensor.raised) };
+            // 5,000 datagrams in less time than the counts per victim need.
+            let is_first = per_s == 10_000 && test == Test::FragmentFloodPerSource;
+            let test = if is_first { Test::UdpFloodPerSource } else { test };
+            assert_eq!(
+                (alert.test, alert.phase, alert.severity),
+                (test, Phase::Open, Severity::Medium),
+                "{case}"
+            );
+            assert_eq!(alert.subject.destination, Some(std::net::IpAddr::V4(VICTIM).into()), "{case}");
+            assert!(alert.time <= testkit::at(1_000), "{case}: {:?}", alert.time.since(testkit::at(0)));
+            let incidents = opened.iter().filter(|alert| alert.phase == Phase::Open).count();
+            assert_eq!(incidents, 1, "{case}: {opened:?}");
+            sensor.engine.finish(&mut |alert| sensor.raised.push(alert));
+            let last = sensor.raised.iter().rfind(of_source).unwrap();
+            let Evidence::Packets { count, .. } = last.evidence else { panic!("{case}: {last:?}") };
+            let sent = per_s * 4;
+            assert!(count <= sent && count >= sent / 2, "{case}: {count} of {sent}");
+        }
+    }
+}
+
+/// Below the rate, in bursts, or with another meaning.
+#[test]
+fn one_source_that_does_nothing_wrong_is_no_flood() {
+    let ack = |n: u64| std::vec![tcp((CLIENT, ephemeral(n)), (VICTIM, 443), ACK)];
+    assert_eq!(names(50, 2_000, ack), [], "below the rate");
+    // A pool of 150 connections whose peer has failed over: each is used once, and reset.
+    let pool = |n: u64| match n {
+        0..150 => std::vec![
+            tcp((CLIENT, ephemeral(n)), (VICTIM, 5_432), 0x18),
+            tcp((VICTIM, 5_432), (CLIENT, ephemeral(n)), RST)
+        ],
+        _ => Vec::new(),
+    };
+    assert_eq!(names(2_000, 2_000, pool), [], "failed over, all at once");
+    // One connection, into which its sender goes on sending.
+    let upload =
+        |_| std::vec![tcp((CLIENT, 40_000), (VICTIM, 443), 0x18), tcp((VICTIM, 443), (CLIENT, 40_000), RST)];
+    assert_eq!(names(1_000, 5_000, upload), [], "failed over, one connection");
+    // A server that ends resets its clients behind one address.
+    let reset = |n: u64| std::vec![tcp((VICTIM, 443), (CLIENT, ephemeral(n)), RST)];
+    assert_eq!(names(1_000, 3_000, reset), [], "resets to many ports");
+    let metrics = |n: u64| std::vec![udp((CLIENT, ephemeral(n)), (VICTIM, 8_125), b"page.views:1|c")];
+    assert_eq!(names(400, 4_000, metrics), [], "a socket for each metric");
+    let log = |n: u64| std::vec![udp((CLIENT, ephemeral(n)), (VICTIM, 514), b"<134>1 2024-01-01 x")];
+    assert_eq!(names(400, 4_000, log), [], "a socket for each line of a log");
+    let tunnel =
+        |n: u64| std::vec![udp((CLIENT, 51_820), (VICTIM, 51_820), &[u8::try_from(n % 251).unwrap(); 90])];
+    assert_eq!(names(900, 4_000, tunnel), [], "a tunnel of which one direction is seen");
+    let quic = |n: u64| {
+        std::vec![
+            udp((CLIENT, ephemeral(n)), (VICTIM, 443), &[0xc0; 90]),
+            udp((VICTIM, 443), (CLIENT, ephemeral(n)), &[0xc0; 90])
+        ]
+    };
+    assert_eq!(names(300, 3_000, quic), [], "connections that are answered");
+    let sweep = |n: u64| std::vec![tcp((CLIENT, 40_000), (VICTIM, ephemeral(n)), ACK)];
+    assert!(!names(300, 3_000, sweep).contains(&Test::TcpFloodPerSource), "a scan is none");
+}
+
+/// Datagrams of 32 KiB (NFS), which are longer than those that are reassembled: complete, with losses, and in reverse order.
+#[test]
+fn large_datagrams_of_one_source_are_no_flood() {
+    for (lost, is_reversed) in [(None, false), (Some(50), false), (Some(9), false), (None, true)] {
+        let mut sensor = reassembling();
+        rate(&mut sensor, 4_000, 24_000, |n| {
+            let (datagram, part) = (n / 22, if is_reversed { 21 - n % 22 } else { n % 22 });
+            // A hash of the number, so that losses are spread over the parts.
+            if lost.is_some_and(|every| (n.wrapping_mul(0x9e37_79b9) >> 7) % every == 0) {
+                return Vec::new();
+            }
+            std::vec![fragment(CLIENT, datagram, u16::try_from(part * 32).unwrap(), part < 21)]
+        });
+        assert_eq!(sensor.opened(), [], "{lost:?}, reversed {is_reversed}");
+    }
+    // First and last fragments alone, and middle ones alone.
+    for parts in [[0_u16, 21], [7, 8]] {
+        let mut sensor = reassembling();
+        rate(&mut sensor, 200, 800, |n| {
+            let part = parts[usize::try_from(n % 2).unwrap()];
+            std::vec![fragment(CLIENT, n / 2, part * 32, part < 21)]
+        });
+        assert_eq!(sensor.opened(), [Test::FragmentFloodPerSource], "{parts:?}");
+    }
+}
+
 #[test]
 fn fragments_of_incomplete_datagrams_are_a_flood_and_complete_ones_are_not() {
-    fn sensor() -> Sensor {
-        let mut sensor = Sensor::new();
-        let capacities = crate::ReassemblyCapacities::within(64 << 10);
-        sensor
-            .engine
-            .enable_reassembly(crate::ReassemblyStorage::allocate(&capacities, &mut testkit::Leaked));
-        sensor
-    }
+    use reassembling as sensor;
     let mut flooded = sensor();
     rate(&mut flooded, 200, 400, |n| std::vec![fragment(forged(n), n, 0, true)]);
     assert_eq!(flooded.opened(), [Test::FragmentFlood]);
