@@ -321,7 +321,7 @@ const PROBLEMS: [(&str, u16, &str); 8] = [
     (
         "/api/v2",
         404,
-        r#"{"allowed":["/","/health","/metrics","/api/v1/alerts","/api/v1/sensors","/api/v1/stats","/api/v1/events"],"error":"there is no /api/v2"}"#,
+        r#"{"allowed":["/","/health","/metrics","/api/v1/alerts","/api/v1/sensors","/api/v1/stats","/api/v1/events","/api/v1/login","/api/v1/administrator","/api/v1/logout","/api/v1/me","/api/v1/me/password","/api/v1/me/totp","/api/v1/users","/api/v1/users/{name}","/api/v1/users/{name}/logins","/api/v1/keys","/api/v1/keys/{name}","/api/v1/tokens","/api/v1/sensors/{sensor}"],"error":"there is no /api/v2"}"#,
     ),
 ];
 

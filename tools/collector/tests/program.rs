@@ -221,14 +221,23 @@ fn operator_mistakes_get_an_explanation() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     for (arguments, complaint) in [
-        (&["run", "--http", "0.0.0.0:0"][..], "--http-allow-remote"),
+        (&["run", "--http", "0.0.0.0:0"][..], "needs TLS and a log-in: run `sentinel-collector init --name"),
+        (
+            &["run", "--http", "0.0.0.0:0", "--http-allow-remote"],
+            "is gone: other machines get in only over TLS",
+        ),
+        (&["run", "--loopback", "all"], "none of none, viewer"),
+        (&["run", "--certificate", "x"], "--certificate-key"),
+        (&["init", "--name", "a b"], "is no host name"),
         (&["run", "--listen", "somewhere"], "--listen"),
         (&["run", "--log", "/proc/nowhere/log"], "cannot open the log /proc/nowhere/log: No such file"),
         (&["enroll", "--create", "--name", "a b", "--address", "a:1"], "letters, digits"),
         (&["enroll", "--create", "--address", "nowhere"], "address \"nowhere\""),
         (&["enroll", "--expires", "5w"], "30m"),
         (&["enroll", "--expires", "0s"], "30m"),
-        (&["watch", "--url", "https://x"], "http://"),
+        (&["watch", "--url", "ftp://x"], "http:// or https://"),
+        (&["watch", "--url", "https://x", "--ca", "/nowhere"], "cannot read /nowhere"),
+        (&["watch", "--key-file", "/nowhere"], "cannot read the key"),
         (&["watch", "--sensors", "--url", "http://127.0.0.1:1"], "is `sentinel-collector run` running?"),
         (&["frobnicate"], "--help"),
     ] {

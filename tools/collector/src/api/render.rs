@@ -10,10 +10,11 @@ use sentinel_units::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Accounting, AccountingState, AlertRow, HeadText, LogHeadState, MinuteCounts, RunEnds, SensorChange,
-    SensorEvent, SensorState, SensorStatus, StoredAlert, TelemetryReading, UndecodableAlert,
+    Accounting, AccountingState, AlertRow, AuditRow, HeadText, LogHeadState, MinuteCounts, RunEnds,
+    SensorChange, SensorEvent, SensorState, SensorStatus, StoredAlert, TelemetryReading, UndecodableAlert,
 };
 use crate::service::{AlertPage, Health, Stats, StoreHealth};
+use crate::store::key::hex;
 
 /// One alert.
 #[must_use]
@@ -232,6 +233,21 @@ pub fn health(health: &Health) -> Value {
             StoreHealth::Stalled(span) => format!("has not answered for {} s", span.as_secs()),
         },
         "sensors_connected": health.sensors_connected,
+    })
+}
+
+/// One line of the audit.
+#[must_use]
+pub fn audit_row(row: &AuditRow) -> Value {
+    json!({
+        "id": row.id,
+        "time": row.at.rfc3339().to_string(),
+        "who": row.who,
+        "whence": row.whence,
+        "what": row.what,
+        "detail": row.detail,
+        "result": row.result,
+        "hash": hex(&row.hash),
     })
 }
 

@@ -3,6 +3,7 @@
 //! No I/O, no locks, no SQL and no JSON. A transport (REST, server-sent events, later gRPC and WebSocket)
 //! serialises these types itself; a consumer inside the process never parses text.
 
+mod account;
 mod accounting;
 mod alert;
 mod collector_key;
@@ -15,6 +16,10 @@ mod name;
 mod run_ends;
 mod sensor;
 
+pub use account::{
+    Account, AccountId, ApiKey, AuditEntry, AuditRow, Groups, LogIn, Loopback, Role, Scope, SensorSet, User,
+    Whence,
+};
 pub use accounting::{Accounting, AccountingState, FleetAccounting};
 pub use alert::{
     AlertPosition, AlertQuery, AlertRow, AlertSelection, AlertTotals, MinuteCounts, StoredAlert,

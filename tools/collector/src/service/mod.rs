@@ -17,12 +17,18 @@
 //! | revocation | [`revoke_sensor`] |
 //! | replacement of the key of a sensor | [`rotate_sensor_key`] |
 //! | note of unclean runs | [`acknowledge_runs`] |
+//! | users, keys, groups of sensors, audit | [`accounts`] |
+//! | log-in | [`crate::access::Access`] |
+//!
+//! Each operation is declared once, in [`OPERATIONS`].
 
 mod access;
+pub mod accounts;
 mod alerts;
 mod error;
 mod health;
 mod monitor;
+mod operations;
 mod operator;
 mod sensors;
 mod state;
@@ -31,11 +37,13 @@ mod subscribe;
 #[cfg(test)]
 mod testing;
 
-pub use access::{Caller, Forbidden, Operation};
+pub use access::{Caller, Forbidden, LoggedIn, authorize, operator_name};
+pub use accounts::ChangeError;
 pub use alerts::{AlertPage, AlertRequest, MAX_PAGE_LEN, list_alerts};
 pub use error::ServiceError;
 pub use health::{Health, StoreHealth, health};
 pub use monitor::{Monitor, Reading};
+pub use operations::{Declaration, Method, Needs, OPERATIONS, Operation};
 pub use operator::{
     EnrollError, RevokeError, TokenRequest, acknowledge_runs, create_token, revoke_sensor, rotate_sensor_key,
     stored_sensors,

@@ -7,9 +7,11 @@ use sentinel_units::Timestamp;
 use tokio::sync::watch;
 
 use super::{Monitor, ServiceError};
+use crate::access::Access;
 use crate::clock;
 use crate::events::EventBus;
 use crate::ingest::Sessions;
+use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::store::{Files, ReadLimits, ReaderPool, StoreError};
 
@@ -24,6 +26,8 @@ pub struct Service {
     pub events: EventBus,
     /// Established sessions.
     pub sessions: Sessions,
+    /// Users, keys, and the sensors that they see.
+    pub access: Access,
     /// Counters of this process.
     pub metrics: Arc<Metrics>,
     /// Start of this process.
@@ -37,7 +41,7 @@ impl Service {
     /// transports: reads run on its threads.
     #[must_use]
     pub fn new(files: &Arc<Files>, metrics: Arc<Metrics>, stopping: watch::Receiver<bool>) -> Self {
-        Self::with_limits(files, metrics, stopping, ReaderPool::SEARCH)
+        Self::with_limits(files, metrics, stopping, ReaderPool::SEARCH, Log::default())
     }
 
     /// [`Service::new`] with other limits of searches.
@@ -47,12 +51,14 @@ impl Service {
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<bool>,
         searches: ReadLimits,
+        log: Log,
     ) -> Self {
         Self {
             readers: ReaderPool::with_search(files, searches),
             monitor: Monitor::start(ReaderPool::new(files), stopping.clone()),
             events: EventBus::default(),
             sessions: Sessions::default(),
+            access: Access::new(Arc::clone(files), log),
             metrics,
             started: clock::now(),
             stopping,

@@ -10,6 +10,7 @@
 //! Requests and results are types of [`crate::model`]; SQL and connections stay in here and in the
 //! operator's commands.
 
+pub(crate) mod access;
 mod alerts;
 mod checkpoint;
 pub(crate) mod collector_keys;

@@ -81,8 +81,23 @@ impl ReaderPool {
         self.overview.read(alerts::query::newest_id).await
     }
 
-    /// Totals, and the timeline of the `minutes` minutes up to `now`.
-    pub(crate) async fn counts(&self, now: Timestamp, minutes: u16) -> Result<StoreCounts, StoreError> {
+    /// Totals, and the timeline of the `minutes` minutes up to `now`; of these sensors if there is a list, for which rows are
+    /// counted.
+    pub(crate) async fn counts(
+        &self,
+        now: Timestamp,
+        minutes: u16,
+        among: Option<Arc<[SensorId]>>,
+    ) -> Result<StoreCounts, StoreError> {
+        if let Some(sensors) = among {
+            let counts = self.search.read(move |connection| {
+                Ok(StoreCounts {
+                    totals: alerts::scoped::totals(connection, &sensors)?,
+                    per_minute: alerts::scoped::timeline(connection, &sensors, now, minutes)?,
+                })
+            });
+            return counts.await;
+        }
         let counts = self.overview.read(move |connection| {
             // Two statements, each with a snapshot of its own: a commit in between shows in the later one only.
             Ok(StoreCounts {

@@ -15,12 +15,13 @@ const WRITER_CACHE_KIB: i32 = 16 * 1024;
 
 /// Migrations from an empty file to the present schema; `user_version` is the number of those applied.
 /// Append only: files of every older version are migrated at start.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_run_ends.sql"),
     include_str!("schema_log_heads.sql"),
     include_str!("schema_keys.sql"),
+    include_str!("schema_access.sql"),
 ];
 
 /// Opens for reading and writing; creates the file and migrates its schema.
@@ -204,7 +205,8 @@ mod tests {
                 .unwrap();
         }
         let selection = AlertSelection { limit: 10, ..AlertSelection::default() };
-        alerts::query::select(&connection, &AlertQuery { sensor: Some(all[1].id), selection }).unwrap();
+        alerts::query::select(&connection, &AlertQuery { sensor: Some(all[1].id), among: None, selection })
+            .unwrap();
         alerts::query::newest_id(&connection).unwrap();
         // The sensor goes on to send, with the largest counters that a message holds.
         let gap = |boot| sentinel_uplink::Gap {

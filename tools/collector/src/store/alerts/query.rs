@@ -60,7 +60,7 @@ pub(in crate::store) fn newest_id(connection: &Connection) -> Result<i64, StoreE
 }
 
 fn statement(query: &AlertQuery) -> (String, Vec<Value>) {
-    let AlertQuery { sensor, selection } = query;
+    let AlertQuery { sensor, among, selection } = query;
     // Row numbers rise in the order of arrival and are never used again, so a page that begins at one neither repeats nor
     // skips an alert that is stored between two requests. `OFFSET` would.
     let (order, position) = match selection.position {
@@ -83,10 +83,18 @@ fn statement(query: &AlertQuery) -> (String, Vec<Value>) {
         sql.push_str(condition);
         values.push(Value::Integer(value));
     }
+    among_sensors(&mut sql, among.as_deref());
     any_of(&mut sql, "kind", selection.kinds.iter().map(|kind| column::kind(*kind)));
     any_of(&mut sql, "severity", selection.severities.iter().map(|severity| column::severity(*severity)));
     let _ = write!(sql, " ORDER BY alerts.id {order} LIMIT {}", selection.limit); // a String takes everything
     (sql, values)
+}
+
+/// Adds the condition that the sensor is one of these; no sensor is, if the list is empty.
+pub(super) fn among_sensors(sql: &mut String, sensors: Option<&[SensorId]>) {
+    let Some(sensors) = sensors else { return };
+    let list: Vec<String> = sensors.iter().map(|SensorId(id)| id.to_string()).collect();
+    let _ = write!(sql, " AND alerts.sensor IN ({})", list.join(",")); // a String takes everything
 }
 
 /// Adds the condition that `column` is one of `numbers`, unless there are none. They stand in the statement
