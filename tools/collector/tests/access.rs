@@ -207,6 +207,16 @@ async fn guessing_is_slowed_down_and_does_not_keep_the_owner_out() {
         assert_eq!(one.log_in(&format!("user{number}"), "a wrong password", "").await.status, 401);
     }
     assert_eq!(one.log_in("user9", "a wrong password", "").await.status, 429);
+    // There too a one-time code is taken, until five codes were wrong.
+    let code = |code: &'static str| {
+        let body = json!({ "code": code, "name": "anna", "password": PASSWORD }).to_string();
+        let one = one.clone();
+        async move { one.change("POST", "/api/v1/administrator", "", &body).await.status }
+    };
+    for _ in 0..5 {
+        assert_eq!(code("00000-00000-00000-00000").await, 401);
+    }
+    assert_eq!(code("00000-00000-00000-00000").await, 429);
     collector.stop().await;
 }
 

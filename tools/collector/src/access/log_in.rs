@@ -15,6 +15,7 @@ use super::secret::{self, Secret};
 use super::throttle::{Attempt, DeviceId};
 use super::{Access, Client, totp};
 use crate::clock;
+use crate::http::network;
 use crate::model::{AuditEntry, LogIn, MAX_NAME_LEN, Role, User, is_valid_name};
 use crate::service::{Caller, Operation};
 use crate::store::StoreError;
@@ -142,10 +143,11 @@ impl Access {
             return Err(LogInError::Name);
         }
         password::check_new(&credentials.password, &credentials.name).map_err(LogInError::Weak)?;
-        // Counted for the address alone: a code is not guessed, and nobody keeps its owner from using it.
-        let account = secret::sha256(client.address.to_string().as_bytes());
+        // Counted apart from log-ins, for the address: a code is not guessed, and failed log-ins keep nobody from using one.
+        let network = secret::sha256(format!("code {}", network(client.address)).as_bytes());
         let (address, is_local) = (client.address, client.is_local);
-        let attempt = Attempt { address, account, exists: false, is_local, device: None };
+        let device = network.first_chunk().copied();
+        let attempt = Attempt { address, account: network, exists: false, is_local, device };
         let (access, code, now) = (self.clone(), secret::code_hash(code), clock::now());
         let work = move || access.replace_administrator(client, &code, &credentials, now);
         let set = self.guarded(&attempt, now, work, is_wrong).await;
@@ -253,6 +255,10 @@ impl Access {
         credentials: &Credentials,
         now: Timestamp,
     ) -> Result<Opened, LogInError> {
+        // Before the password is hashed: a wrong code costs a look into the table.
+        if !self.look(|connection| accounts::knows_code(connection, code, now))? {
+            return Err(self.refused(Operation::SetAdministrator, client, &credentials.name));
+        }
         let hash = password::hash(&credentials.password)?;
         let done = self.change(|connection| {
             if !accounts::use_code(connection, code, now)? {

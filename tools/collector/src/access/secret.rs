@@ -41,7 +41,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A one-time code: 100 random bits as such as `7K3QF-0M2WB-R9C4T-WH6ZD`, in letters and digits that are not taken for one another.
+/// A one-time code: 100 random bits, such as `7K3QF-0M2WB-R9C4T-WH6ZD`, in letters and digits that are not taken for one another.
 ///
 /// # Errors
 /// [`StoreError::Io`] if the system has no random source.

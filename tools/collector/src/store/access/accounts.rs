@@ -223,6 +223,19 @@ pub(crate) fn use_code(connection: &Connection, hash: &[u8; 32], now: Timestamp)
     Ok(connection.execute(sql, params![hash, to_micros(now)])? == 1)
 }
 
+/// Returns true if this one-time code is kept and has not expired.
+///
+/// # Errors
+/// Errors of the database.
+pub(crate) fn knows_code(
+    connection: &Connection,
+    hash: &[u8; 32],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM administrator_codes WHERE hash = ? AND expires_at_us > ?)";
+    Ok(connection.query_row(sql, params![hash, to_micros(now)], |row| row.get(0))?)
+}
+
 /// Returns true if a code is kept that has not expired.
 ///
 /// # Errors
