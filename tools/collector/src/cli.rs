@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::log::{Log, printable};
 use crate::run::CollectorSettings;
 use crate::service::{self, Caller, TokenRequest};
-use crate::store::{Files, StoreLimits};
+use crate::store::{Files, RetentionLimits, StoreLimits};
 use crate::time_text::parse_span;
 use crate::watch::WatchOptions;
 use crate::{enroll, run, watch};
@@ -172,6 +172,22 @@ struct RunArguments {
     #[arg(long, env = "SENTINEL_COLLECTOR_SENSOR_QUOTA", value_name = "MIB", default_value_t = 1_024,
           value_parser = clap::value_parser!(u32).range(1..))]
     sensor_quota: u32,
+    /// Days after its last message for which an incident and its alerts are kept. Open incidents are always kept.
+    #[arg(long, env = "SENTINEL_COLLECTOR_KEEP_DAYS", value_name = "DAYS", default_value_t = 90,
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    keep_days: u32,
+    /// MiB of the store above which the oldest incidents go, if --keep-days would still keep them.
+    #[arg(long, env = "SENTINEL_COLLECTOR_KEEP_SIZE", value_name = "MIB", default_value_t = 10_240,
+          value_parser = clap::value_parser!(u32).range(16..))]
+    keep_size: u32,
+}
+
+impl RunArguments {
+    fn store_limits(&self) -> StoreLimits {
+        let age = Duration::from_secs(u64::from(self.keep_days) * 86_400);
+        let retention = RetentionLimits { age: Some(age), bytes: Some(u64::from(self.keep_size) << 20) };
+        StoreLimits { sensor_bytes: u64::from(self.sensor_quota) << 20, retention }
+    }
 }
 
 const DEFAULT_LISTEN: &str = "0.0.0.0:4477";
@@ -245,7 +261,7 @@ impl Arguments {
                 http_allow_remote: arguments.http_allow_remote,
                 log: open_log(arguments.log.as_deref())?,
                 max_connections: usize::try_from(arguments.max_connections).unwrap_or(usize::MAX),
-                store_limits: StoreLimits { sensor_bytes: u64::from(arguments.sensor_quota) << 20 },
+                store_limits: arguments.store_limits(),
             }),
             Command::Enroll(arguments) => arguments.execute(),
             Command::Sensors { action: Some(action), .. } => action.execute(),

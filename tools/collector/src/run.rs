@@ -20,7 +20,8 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::service::Service;
 use crate::store::{
-    AdmissionReader, Files, ReadLimits, ReaderPool, StoreLimits, Writer, WriterHandle, initial_totals,
+    AdmissionReader, Files, Indexer, IndexerSettings, ReadLimits, ReaderPool, StoreLimits, Writer,
+    WriterHandle, initial_totals,
 };
 use crate::threads::Threads;
 use crate::{dashboard, file_limit};
@@ -40,7 +41,7 @@ pub struct CollectorSettings {
     pub log: Log,
     /// Maximum number of connections of sensors.
     pub max_connections: usize,
-    /// Limits of what one sensor can make the store keep.
+    /// Limits of what the store keeps, of one sensor and of all.
     pub store_limits: StoreLimits,
 }
 
@@ -78,6 +79,7 @@ pub struct RunningCollector {
     server: HttpServer,
     /// Held until the server and the tasks of connections have ended.
     _threads: (IngestThreads, Threads),
+    indexer: Indexer,
     writer: Writer,
     /// Held until the store is closed.
     lock: File,
@@ -141,13 +143,21 @@ impl RunningCollector {
         let service = http_threads
             .enter(|| Service::with_limits(&files, Arc::clone(&metrics), stopping.clone(), searches));
         let events = service.events.clone();
-        let (writer, handle) = Writer::start(
+        let (mut writer, handle) = Writer::start(
             (connection, files.open_reader()?),
             store_limits,
             events,
             Arc::clone(&metrics),
             log.clone(),
         )?;
+        let settings = IndexerSettings {
+            retention: store_limits.retention,
+            metrics: Arc::clone(&metrics),
+            log: log.clone(),
+            stopping: stopping.clone(),
+        };
+        let indexer = Indexer::start(&files, &mut writer, handle.clone(), settings)?;
+        let service = service.with_writer(handle.clone());
         log.info(format_args!("sentinel-collector {} key {}", env!("CARGO_PKG_VERSION"), identity.current()));
         let shared = ingest_shared(&service, admission, identity, handle, limits, &log);
         let hosts = if http_allow_remote { HostPolicy::Any } else { HostPolicy::LocalOnly };
@@ -167,6 +177,7 @@ impl RunningCollector {
             ingest,
             server,
             _threads: (ingest_threads, http_threads),
+            indexer,
             writer,
             lock,
         })
@@ -178,9 +189,14 @@ impl RunningCollector {
         let _ = self.stop.send(true);
         let _ = self.ingest.await; // a panic of the task has been printed by its own hook
         self.server.join().await;
-        // The writer ends when its last handle is dropped: with the ingest task, which holds it.
-        let writer = self.writer;
-        let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        // The writer ends when its last handle is dropped: with the ingest task, the routes of the server and the indexer, which hold
+        // it.
+        let (indexer, writer) = (self.indexer, self.writer);
+        let join = move || {
+            indexer.join();
+            writer.join();
+        };
+        let _ = tokio::task::spawn_blocking(join).await;
         drop(self.lock);
         self.log.info(format_args!("stopped"));
     }

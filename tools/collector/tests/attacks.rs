@@ -192,7 +192,7 @@ async fn drain(
         while acked < last {
             while in_flight.len() < 16 && next <= last {
                 let end = last.min(next + 63);
-                in_flight.push_back((peer.send_alerts(1, next..=end).await, Instant::now()));
+                in_flight.push_back((peer.send_messages(1, next..=end).await, Instant::now()));
                 next = end + 1;
             }
             let Some(Received::Ack(id)) = peer.next_within(ACK_WAIT).await else {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::Problem;
+use super::{Problem, body};
 use crate::http::{HttpLimit, HttpMetrics};
 
 /// Content security policy of every answer: nothing but the collector's own files may be loaded or run.
@@ -34,7 +34,7 @@ pub(super) struct Guard {
 /// Rejects requests with a foreign `Host` or a body, counts the limit that an answer is about, and adds headers that limit
 /// what a browser does with the answer.
 pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let mut response = match admit(guard.hosts, request.headers()) {
+    let mut response = match admit(guard.hosts, &request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
@@ -53,7 +53,8 @@ pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Ne
     response
 }
 
-fn admit(hosts: HostPolicy, headers: &HeaderMap) -> Result<(), Problem> {
+fn admit(hosts: HostPolicy, request: &Request) -> Result<(), Problem> {
+    let headers = request.headers();
     if hosts == HostPolicy::LocalOnly {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         if !host.is_some_and(is_local_name) {
@@ -61,7 +62,10 @@ fn admit(hosts: HostPolicy, headers: &HeaderMap) -> Result<(), Problem> {
                 .allowed(["localhost", "an IP address"]));
         }
     }
-    // Nothing here reads a body: the server drops the connection instead of receiving it.
+    if body::is_change(request) {
+        return body::admit(headers);
+    }
+    // Nothing else reads a body: the server drops the connection instead of receiving it.
     let has_length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     if has_length || headers.contains_key(header::TRANSFER_ENCODING) {
         return Err(Problem::limit(HttpLimit::Body, "a request has no body here").allowed(["0 bytes"]));

@@ -5,15 +5,26 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::Uri;
 use axum::middleware;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::guard::{self, Guard, HostPolicy};
 use super::{ApiState, Problem, render, rest, sse};
 use crate::http::{HttpLimit, HttpLimits};
 use crate::service::Service;
 
-const PATHS: [&str; 7] =
-    ["/", "/health", "/metrics", "/api/v1/alerts", "/api/v1/sensors", "/api/v1/stats", "/api/v1/events"];
+const PATHS: [&str; 11] = [
+    "/",
+    "/health",
+    "/metrics",
+    "/api/v1/incidents",
+    "/api/v1/incidents/ID",
+    "/api/v1/incidents/ID/messages",
+    "/api/v1/incidents/actions",
+    "/api/v1/alerts",
+    "/api/v1/sensors",
+    "/api/v1/stats",
+    "/api/v1/events",
+];
 
 /// All routes: the interface, and `pages`, behind the same checks.
 pub fn router(service: Service, hosts: HostPolicy, limits: &HttpLimits, pages: Router<ApiState>) -> Router {
@@ -22,6 +33,10 @@ pub fn router(service: Service, hosts: HostPolicy, limits: &HttpLimits, pages: R
         .route("/health", get(rest::health::show))
         .route("/metrics", get(rest::metrics::show))
         .route("/api/v1/alerts", get(rest::alerts::list))
+        .route("/api/v1/incidents", get(rest::incidents::list))
+        .route("/api/v1/incidents/actions", post(rest::incidents::act))
+        .route("/api/v1/incidents/{id}", get(rest::incidents::show).patch(rest::incidents::change))
+        .route("/api/v1/incidents/{id}/messages", get(rest::incidents::messages))
         .route("/api/v1/sensors", get(rest::sensors::list))
         .route("/api/v1/stats", get(rest::stats::show))
         .route("/api/v1/events", get(sse::stream))
@@ -43,6 +58,12 @@ async fn unknown_path(uri: Uri) -> Problem {
     Problem::not_found(format!("there is no {}", uri.path())).allowed(PATHS)
 }
 
-async fn wrong_method() -> Problem {
-    Problem::method_not_allowed("this interface only reads").allowed(["GET", "HEAD"])
+async fn wrong_method(uri: Uri) -> Problem {
+    match uri.path() {
+        "/api/v1/incidents/actions" => Problem::method_not_allowed("actions are posted").allowed(["POST"]),
+        path if path.starts_with("/api/v1/incidents/") && !path.ends_with("/messages") => {
+            Problem::method_not_allowed("an incident is read or changed").allowed(["GET", "HEAD", "PATCH"])
+        }
+        _ => Problem::method_not_allowed("this interface only reads").allowed(["GET", "HEAD"]),
+    }
 }

@@ -17,6 +17,10 @@ pub enum Caller {
 pub enum Operation {
     /// Read stored alerts.
     ListAlerts,
+    /// Search incidents, and read one with its messages.
+    ListIncidents,
+    /// Set states of incidents and add notes.
+    ChangeIncidents,
     /// Read the sensors and their state.
     ListSensors,
     /// Read totals and the timeline.
@@ -59,6 +63,8 @@ pub(super) const fn authorize(caller: Caller, operation: Operation) -> Result<()
         (
             Caller::Anonymous | Caller::Operator,
             Operation::ListAlerts
+            | Operation::ListIncidents
+            | Operation::ChangeIncidents
             | Operation::ListSensors
             | Operation::Stats
             | Operation::Health

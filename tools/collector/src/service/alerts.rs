@@ -52,7 +52,7 @@ pub async fn list_alerts(
     Ok(AlertPage { alerts, next })
 }
 
-async fn find_sensor(service: &Service, text: String) -> Result<SensorId, ServiceError> {
+pub(super) async fn find_sensor(service: &Service, text: String) -> Result<SensorId, ServiceError> {
     if let Some(sensor) = service.readers.find_sensor(text.clone()).await? {
         return Ok(sensor.id);
     }

@@ -7,6 +7,9 @@
 //! | operation | function |
 //! |---|---|
 //! | stored alerts, filtered and paged | [`list_alerts`] |
+//! | incidents, searched and paged | [`list_incidents`] |
+//! | one incident, its messages | [`show_incident`], [`list_messages`] |
+//! | states and notes of incidents | [`change_incidents`] |
 //! | sensors with their state | [`list_sensors`] |
 //! | totals and timeline | [`stats()`] |
 //! | ability to store and read alerts | [`health()`] |
@@ -22,6 +25,7 @@ mod access;
 mod alerts;
 mod error;
 mod health;
+mod incidents;
 mod monitor;
 mod operator;
 mod sensors;
@@ -35,6 +39,10 @@ pub use access::{Caller, Forbidden, Operation};
 pub use alerts::{AlertPage, AlertRequest, MAX_PAGE_LEN, list_alerts};
 pub use error::ServiceError;
 pub use health::{Health, StoreHealth, health};
+pub use incidents::{
+    Actor, IncidentAction, IncidentDetail, IncidentRequest, MAX_CHANGED, MAX_NOTE_LEN, change_incidents,
+    list_incidents, list_messages, show_incident,
+};
 pub use monitor::{Monitor, Reading};
 pub use operator::{
     EnrollError, RevokeError, TokenRequest, acknowledge_runs, create_token, revoke_sensor, rotate_sensor_key,

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::events::EventBus;
 use crate::ingest::Sessions;
 use crate::metrics::Metrics;
-use crate::store::{Files, ReadLimits, ReaderPool, StoreError};
+use crate::store::{Files, ReadLimits, ReaderPool, StoreError, WriterHandle};
 
 /// Everything that the use cases read from. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct Service {
     pub started: Timestamp,
     /// Turns true when the process stops; subscriptions end then.
     pub stopping: watch::Receiver<bool>,
+    /// The writer; none where nothing can be changed.
+    pub writer: Option<WriterHandle>,
 }
 
 impl Service {
@@ -56,7 +58,14 @@ impl Service {
             metrics,
             started: clock::now(),
             stopping,
+            writer: None,
         }
+    }
+
+    /// With a writer, through which users change what is stored.
+    #[must_use]
+    pub fn with_writer(self, writer: WriterHandle) -> Self {
+        Self { writer: Some(writer), ..self }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The queue before the writer: two lanes, of which the prompt one is served first.
+//! The queue before the writer: three lanes, of which the prompt one is served first and the background one last.
 
 use std::time::Duration;
 use std::{fmt, io};
@@ -14,6 +14,8 @@ pub enum Lane {
     Prompt,
     /// In turn, in transactions of their own.
     Bulk,
+    /// When nothing else waits, and after every few transactions if something always does: work that follows from what is stored.
+    Background,
 }
 
 /// Jobs of each lane that wait for the writer. Senders wait when it is full, and with them the sensors.
@@ -23,13 +25,15 @@ const QUEUE_LEN: usize = 256;
 pub(super) struct LaneSender<T> {
     prompt: mpsc::Sender<T>,
     bulk: mpsc::Sender<T>,
+    background: mpsc::Sender<T>,
 }
 
 /// Receiving side, for a thread that may block.
 pub(super) struct Lanes<T> {
     prompt: mpsc::Receiver<T>,
     bulk: mpsc::Receiver<T>,
-    /// Waits for both lanes at once.
+    background: mpsc::Receiver<T>,
+    /// Waits for all lanes at once.
     waits: Runtime,
 }
 
@@ -39,8 +43,10 @@ pub(super) struct Lanes<T> {
 /// Errors of making what the receiving side waits with.
 pub(super) fn lanes<T>() -> io::Result<(LaneSender<T>, Lanes<T>)> {
     let ((prompt, prompt_jobs), (bulk, bulk_jobs)) = (mpsc::channel(QUEUE_LEN), mpsc::channel(QUEUE_LEN));
+    let (background, background_jobs) = mpsc::channel(1);
     let waits = runtime::Builder::new_current_thread().build()?;
-    Ok((LaneSender { prompt, bulk }, Lanes { prompt: prompt_jobs, bulk: bulk_jobs, waits }))
+    let lanes = Lanes { prompt: prompt_jobs, bulk: bulk_jobs, background: background_jobs, waits };
+    Ok((LaneSender { prompt, bulk, background }, lanes))
 }
 
 impl<T> fmt::Debug for LaneSender<T> {
@@ -51,7 +57,7 @@ impl<T> fmt::Debug for LaneSender<T> {
 
 impl<T> Clone for LaneSender<T> {
     fn clone(&self) -> Self {
-        Self { prompt: self.prompt.clone(), bulk: self.bulk.clone() }
+        Self { prompt: self.prompt.clone(), bulk: self.bulk.clone(), background: self.background.clone() }
     }
 }
 
@@ -61,20 +67,28 @@ impl<T> LaneSender<T> {
         let lane = match lane {
             Lane::Prompt => &self.prompt,
             Lane::Bulk => &self.bulk,
+            Lane::Background => &self.background,
         };
         lane.send(job).await.is_ok()
+    }
+
+    /// Queues a background job; waits while there is one. False if the receiving side is gone. Must not be called on a thread that
+    /// runs tasks.
+    pub(super) fn send_background(&self, job: T) -> bool {
+        self.background.blocking_send(job).is_ok()
     }
 }
 
 impl<T> Lanes<T> {
-    /// The next job, waiting for one, with its lane; none if every sender is gone and both lanes are empty.
+    /// The next job, waiting for one, with its lane; none if every sender is gone and all lanes are empty.
     pub(super) fn next(&mut self) -> Option<(Lane, T)> {
-        let Self { prompt, bulk, waits } = self;
+        let Self { prompt, bulk, background, waits } = self;
         waits.block_on(async {
             tokio::select! {
                 biased;
                 Some(job) = prompt.recv() => Some((Lane::Prompt, job)),
                 Some(job) = bulk.recv() => Some((Lane::Bulk, job)),
+                Some(job) = background.recv() => Some((Lane::Background, job)),
                 else => None,
             }
         })
@@ -85,6 +99,7 @@ impl<T> Lanes<T> {
         match lane {
             Lane::Prompt => self.prompt.try_recv().ok(),
             Lane::Bulk => self.bulk.try_recv().ok(),
+            Lane::Background => self.background.try_recv().ok(),
         }
     }
 

@@ -15,12 +15,13 @@ const WRITER_CACHE_KIB: i32 = 16 * 1024;
 
 /// Migrations from an empty file to the present schema; `user_version` is the number of those applied.
 /// Append only: files of every older version are migrated at start.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_run_ends.sql"),
     include_str!("schema_log_heads.sql"),
     include_str!("schema_keys.sql"),
+    include_str!("schema_incidents.sql"),
 ];
 
 /// Opens for reading and writing; creates the file and migrates its schema.
@@ -216,7 +217,7 @@ mod tests {
         };
         let delivery = crate::store::testing::delivery(1..=3);
         let delivery = crate::model::Delivery { gaps: [1, 2, 3, 4].map(gap).to_vec(), ..delivery };
-        let limits = crate::store::StoreLimits { sensor_bytes: u64::MAX };
+        let limits = crate::store::StoreLimits { sensor_bytes: u64::MAX, ..Default::default() };
         let transaction = connection.transaction().unwrap();
         alerts::insert::insert_delivery(&transaction, &delivery, limits).unwrap().unwrap();
         transaction.commit().unwrap();

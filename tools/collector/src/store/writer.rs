@@ -4,6 +4,7 @@
 //! Nothing is replied before the commit: an alert that a sensor may discard is on the disk.
 
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ use crate::model::{CopiedKey, CopySign, Delivery, Event, HeadText, Receipt, Stor
 
 /// First and longest wait after a failed commit; it doubles in between.
 const RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Transactions of deliveries after which background work has its turn, if there is some.
+const TURNS: u32 = 4;
 /// Time between two log lines about a lasting failure.
 const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -27,6 +30,8 @@ const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Writer {
     thread: thread::JoinHandle<()>,
+    /// A message after each transaction that may have stored alerts, for the consumer that is started on it.
+    pub(super) wakes: Option<Receiver<()>>,
 }
 
 impl Writer {
@@ -44,12 +49,21 @@ impl Writer {
     ) -> std::io::Result<(Self, WriterHandle)> {
         let (jobs, queue) = lanes()?;
         let checkpoints = Checkpoints::start(&mut connection, checkpoints, log.clone())?;
-        let state =
-            State { connection, limits, events, metrics, log, pace: Pace::new(), error_logged_at: None };
+        let (wake, wakes) = sync_channel(1);
+        let state = State {
+            connection,
+            limits,
+            events,
+            metrics,
+            log,
+            wake,
+            pace: Pace::new(),
+            error_logged_at: None,
+        };
         let thread = thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || state.run(queue, checkpoints))?;
-        Ok((Self { thread }, WriterHandle { jobs }))
+        Ok((Self { thread, wakes: Some(wakes) }, WriterHandle { jobs }))
     }
 
     /// Waits until the last handle is dropped and everything sent through it is stored.
@@ -64,6 +78,7 @@ struct State {
     events: EventBus,
     metrics: Arc<Metrics>,
     log: Log,
+    wake: SyncSender<()>,
     pace: Pace,
     /// Time of the last log line about the present failure; none while commits succeed.
     error_logged_at: Option<Instant>,
@@ -71,15 +86,29 @@ struct State {
 
 impl State {
     fn run(mut self, mut queue: Lanes<Job>, checkpoints: Checkpoints) {
+        let mut since_background = 0_u32;
         while let Some(first) = queue.next() {
             // Prompt jobs have a transaction of their own, which is short; after it, bulk jobs have theirs, even if there is no
             // end of prompt ones.
             let (lane, first) = first;
+            if lane == Lane::Background {
+                since_background = 0;
+                self.follow(first);
+                continue;
+            }
             self.commit_queued(lane, first, &mut queue);
             if lane == Lane::Prompt
                 && let Some(first) = queue.try_next(Lane::Bulk)
             {
                 self.commit_queued(Lane::Bulk, first, &mut queue);
+            }
+            since_background += 1;
+            // If there is always a delivery: what follows from the stored ones must not stay behind for ever.
+            if since_background >= TURNS
+                && let Some(work) = queue.try_next(Lane::Background)
+            {
+                since_background = 0;
+                self.follow(work);
             }
         }
         checkpoints.stop(&mut self.connection);
@@ -98,6 +127,23 @@ impl State {
             jobs.push(job);
         }
         self.commit(jobs, queue);
+    }
+
+    /// Commits background work, once: it is found again if that fails, and deliveries must not wait for it. Without a flush of its own:
+    /// the next delivery has one, and what a power cut takes before is found again as well.
+    fn follow(&mut self, job: Job) {
+        let is_relaxed = self.connection.pragma_update(None, "synchronous", "NORMAL").is_ok();
+        let done = self.attempt(std::slice::from_ref(&job));
+        // Without an end: no acknowledgement may rest on a commit that is not flushed.
+        while is_relaxed && let Err(error) = self.connection.pragma_update(None, "synchronous", "FULL") {
+            self.record_failure(&error.into());
+            thread::sleep(RETRY_BACKOFF.0);
+        }
+        match (job, done) {
+            (Job::Follow { reply, .. }, Ok(_)) => drop(reply.send(Ok(()))),
+            (job, Err(error)) => job.fail(error),
+            (_, Ok(_)) => {}
+        }
     }
 
     /// Commits the jobs, and tries again after a temporary failure (full disk, locked file). The sensors wait
@@ -175,6 +221,7 @@ impl State {
         if self.error_logged_at.take().is_some() {
             self.log.info(format_args!("the store takes alerts again"));
         }
+        let _ = self.wake.try_send(()); // full: it is awake
         // `attempt` has returned one result for each job, in the same order.
         for (job, result) in jobs.into_iter().zip(results) {
             match (job, result) {
@@ -194,6 +241,9 @@ impl State {
                 (Job::Run { reply, .. }, JobResult::Run(lineage)) => drop(reply.send(lineage)),
                 (Job::Announce { reply, .. } | Job::Replace { reply, .. }, JobResult::Key(done)) => {
                     drop(reply.send(Ok(done)));
+                }
+                (Job::ChangeIncidents { reply, .. }, JobResult::Changed(outcome)) => {
+                    drop(reply.send(Ok(outcome)));
                 }
                 (Job::Copy { name, sign, detail, .. }, _) => self.report_copy(&name, sign, &detail),
                 (Job::LogHead { name, head, .. }, JobResult::Head(Some(before))) => {
@@ -292,6 +342,7 @@ mod tests {
             events,
             metrics: Arc::clone(&metrics),
             log,
+            wake: sync_channel(1).0,
             pace: Pace::new(),
             error_logged_at: None,
         };

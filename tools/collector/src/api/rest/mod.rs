@@ -2,6 +2,7 @@
 
 pub(super) mod alerts;
 pub(super) mod health;
+pub(super) mod incidents;
 pub(super) mod metrics;
 pub(super) mod sensors;
 pub(super) mod stats;

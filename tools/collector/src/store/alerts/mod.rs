@@ -6,3 +6,5 @@ mod conflict;
 pub(super) mod insert;
 pub(super) mod query;
 pub(super) mod totals;
+
+pub(super) use account::ALERT_ROW_BYTES;
