@@ -16,11 +16,12 @@ use support::{eventually, start};
 use tokio::net::TcpStream;
 
 /// Every route with its parameters.
-const ROUTES: [(&str, &[&str]); 14] = [
+const ROUTES: [(&str, &[&str]); 15] = [
     ("/", &[]),
     ("/page.css", &[]),
     ("/feed.js", &[]),
     ("/page.js", &[]),
+    ("/incidents.js", &[]),
     ("/kinds.js", &[]),
     ("/health", &[]),
     ("/metrics", &[]),

@@ -16,6 +16,7 @@ pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/page.css", get(|| file("text/css; charset=utf-8", include_str!("page.css"))))
         .route("/kinds.js", get(kinds))
         .route("/feed.js", get(|| file("text/javascript; charset=utf-8", include_str!("feed.js"))))
+        .route("/incidents.js", get(|| file("text/javascript; charset=utf-8", include_str!("incidents.js"))))
         .route("/page.js", get(|| file("text/javascript; charset=utf-8", include_str!("page.js"))))
         .route("/favicon.svg", get(|| file("image/svg+xml", include_str!("favicon.svg"))))
 }

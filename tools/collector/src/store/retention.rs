@@ -5,6 +5,8 @@
 
 mod limits;
 mod remove;
+#[cfg(test)]
+mod tests;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use sentinel_units::Timestamp;
@@ -90,7 +92,8 @@ pub(super) fn find(
             break;
         }
     }
-    Ok((expired.end > after).then_some(expired))
+    let is_empty = expired.messages.is_empty() && expired.incidents.is_empty();
+    Ok((!is_empty).then_some(expired))
 }
 
 impl Expired {
