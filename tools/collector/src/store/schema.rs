@@ -82,14 +82,18 @@ fn unlock(path: &Path, key: &DatabaseKey, flags: OpenFlags) -> Result<Connection
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    migrate_by(connection, &STEPS)
+}
+
+fn migrate_by(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError> {
+    let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
     // Immediate: of two processes that start on a new file, the second waits and finds the tables.
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > known {
         return Err(StoreError::NewerSchema(version));
     }
-    for step in STEPS.iter().skip(usize::try_from(version).unwrap_or_default()) {
+    for step in steps.iter().skip(usize::try_from(version).unwrap_or_default()) {
         transaction.execute_batch(step)?;
     }
     // In the transaction of the steps: a crash leaves the old schema with its number, or the new one with its own.
@@ -98,6 +102,24 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     transaction.commit()?;
     Ok(())
+}
+
+/// Opens as the program of version `version` of the schema did.
+///
+/// # Errors
+/// Errors of [`open_writer`].
+#[cfg(test)]
+pub(super) fn open_known(path: &Path, key: &DatabaseKey, version: usize) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let mut connection = unlock(path, key, flags)?;
+    migrate_by(&mut connection, STEPS.get(..version).unwrap_or(&STEPS))?;
+    Ok(connection)
+}
+
+/// [`open_known`] of a store that it can open.
+#[cfg(test)]
+pub(super) fn open_version(path: &Path, key: &DatabaseKey, version: usize) -> Connection {
+    open_known(path, key, version).unwrap()
 }
 
 #[cfg(test)]

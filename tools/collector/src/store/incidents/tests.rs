@@ -9,10 +9,11 @@ use sentinel_units::{Address, Timestamp};
 use super::{apply, batch, change, detail, query, runs};
 use crate::clock::now;
 use crate::model::{
-    ChangeOutcome, ChangeRequest, Delivery, Incident, IncidentPage, IncidentPhase, IncidentSelection,
-    IncidentState, IncidentWord, SensorId,
+    AlertPosition, AlertQuery, AlertRow, AlertSelection, ChangeOutcome, ChangeRequest, Delivery, Incident,
+    IncidentPage, IncidentPhase, IncidentSelection, IncidentState, IncidentWord, SensorId,
 };
-use crate::store::testing::{alert, commit, delivery, open};
+use crate::store::testing::{alert, commit, delivery, key, open};
+use crate::store::{StoreError, alerts, schema};
 
 /// Message `seq` of incident `incident`, from 10.0.`incident`.1.
 fn message(seq: u64, incident: u32, phase: Phase) -> (AlertId, Alert) {
@@ -81,7 +82,7 @@ fn an_incident_is_one_row_from_the_opening_to_the_closing_message() {
         assert_eq!(rows[0].latest, Some(message(seq, 1, phase).1));
     }
     let messages = detail::messages(&connection, 1, None, 2).unwrap();
-    assert_eq!(messages.iter().map(crate::model::AlertRow::id).collect::<Vec<_>>(), [3, 2]);
+    assert_eq!(messages.iter().map(AlertRow::id).collect::<Vec<_>>(), [3, 2]);
     assert_eq!(detail::messages(&connection, 1, Some(2), 2).unwrap().len(), 1);
     assert!(detail::find(&connection, 2).unwrap().is_none());
 }
@@ -228,6 +229,136 @@ fn each_filter_selects_its_incidents() {
         let page = search(&connection, selection.clone());
         assert_eq!((page.incidents.len(), page.next, page.is_partial), (count, None, false), "{selection:?}");
         assert_eq!(page.reached, Some(Timestamp::from_parts(99, 0)));
+    }
+}
+
+/// A store of the version before, with alerts: made by its own steps. An upgrade that is interrupted goes on where it was.
+#[test]
+fn alerts_of_an_older_store_become_incidents() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let mut old = schema::open_version(&path, &key(), 5);
+    old.execute("INSERT INTO sensors (public_key, name, enrolled_at_us) VALUES (zeroblob(32), 'a', 0)", [])
+        .unwrap();
+    let of = |seq: u64| message(seq, u32::try_from(seq.div_ceil(2)).unwrap(), Phase::Update);
+    deliver(&mut old, (1..=300).map(of).collect());
+    drop(old);
+    let mut opened = open(&path);
+    let first = batch::read(&opened, 100).unwrap().unwrap();
+    let transaction = opened.transaction().unwrap();
+    assert!(apply::apply(&transaction, &first).unwrap());
+    transaction.commit().unwrap();
+    let lost = batch::read(&opened, 100).unwrap().unwrap();
+    let transaction = opened.transaction().unwrap();
+    assert!(apply::apply(&transaction, &lost).unwrap());
+    transaction.rollback().unwrap(); // as by a crash
+    drop(opened);
+    let mut opened = open(&path);
+    deliver(&mut opened, vec![message(301, 1, Phase::Close)]);
+    consume(&mut opened, 100);
+    let rows = all(&opened);
+    assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), (1..=150).rev().collect::<Vec<_>>());
+    assert_eq!(rows.iter().map(|row| row.messages).sum::<u64>(), 301);
+    assert!(
+        matches!(schema::open_known(&path, &key(), 5), Err(StoreError::NewerSchema(6))),
+        "an older program"
+    );
+}
+
+fn number(connection: &Connection, sql: &str) -> i64 {
+    connection.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// A power cut takes the end of the write-ahead log: wherever it is cut, incidents and position agree, and the consumer goes on.
+#[test]
+fn a_power_cut_at_any_point_leaves_incidents_and_position_in_agreement() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let mut connection = open(&path);
+    connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+    let of = |seq: u64| message(seq, u32::try_from(seq.div_ceil(3)).unwrap(), Phase::Update);
+    for first in (1..400_u64).step_by(20) {
+        deliver(&mut connection, (first..first + 20).map(of).collect());
+        if let Some(batch) = batch::read(&connection, 17).unwrap() {
+            let transaction = connection.transaction().unwrap();
+            apply::apply(&transaction, &batch).unwrap();
+            transaction.commit().unwrap();
+        }
+        let seen = request(&[1, 2], Some(IncidentState::Seen), None);
+        change::change(&connection, &seen).unwrap();
+    }
+    let (file, log) =
+        (std::fs::read(&path).unwrap(), std::fs::read(directory.path().join("db-wal")).unwrap());
+    let (mut behind, mut lengths) = (0, std::collections::BTreeSet::new());
+    for cut in 0..=40 {
+        let cut_directory = tempfile::tempdir().unwrap();
+        let path = cut_directory.path().join("db");
+        std::fs::write(&path, &file).unwrap();
+        // Inside of a frame as well as at its end.
+        let length = log.len() * cut / 40;
+        std::fs::write(cut_directory.path().join("db-wal"), log.get(..length - length % 7).unwrap()).unwrap();
+        let Ok(mut cut) = schema::open_known(&path, &key(), 6) else { continue }; // before the tables were made
+        if number(&cut, "SELECT count(*) FROM sensors") == 0 {
+            continue;
+        }
+        let position = batch::position(&cut).unwrap();
+        let taken = number(&cut, &format!("SELECT count(*) FROM alerts WHERE id <= {position}"));
+        assert_eq!(number(&cut, "SELECT coalesce(sum(messages), 0) FROM incidents"), taken);
+        assert_eq!(number(&cut, "SELECT count(*) FROM incident_messages"), taken);
+        let stored = number(&cut, "SELECT count(*) FROM alerts");
+        behind += i64::from(stored > taken);
+        lengths.insert(stored);
+        consume(&mut cut, 50);
+        assert_eq!(number(&cut, "SELECT coalesce(sum(messages), 0) FROM incidents"), stored);
+        assert_eq!(number(&cut, "SELECT count(*) FROM incidents"), (stored + 2) / 3);
+    }
+    assert!(behind > 5 && lengths.len() > 10, "{behind} cuts between an alert and its incident, {lengths:?}");
+}
+
+/// Filters of alerts that have no index any more, in blocks that the consumer has written and in what it has not taken yet.
+#[test]
+fn alerts_are_found_before_and_behind_the_position_of_the_consumer() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut connection = open(&directory.path().join("db"));
+    // Three blocks, of which the second has no high alert.
+    let of = |seq: u64| {
+        let severity = if (4_096..8_192).contains(&seq) { Severity::Low } else { Severity::High };
+        let (id, alert) = message(seq, 1, Phase::Update);
+        (id, Alert { severity, ..alert })
+    };
+    for first in (1..12_000_u64).step_by(1_000) {
+        deliver(&mut connection, (first..first + 1_000).map(of).collect());
+    }
+    let selected = |connection: &Connection, position, severities: &[Severity], since: Option<u64>| {
+        let since = since.map(|second| Timestamp::from_parts(second, 0));
+        let selection = AlertSelection {
+            position,
+            severities: severities.to_vec(),
+            since,
+            limit: 3_000,
+            ..AlertSelection::default()
+        };
+        let rows = alerts::query::select(connection, &AlertQuery { sensor: None, selection }).unwrap();
+        rows.iter().map(AlertRow::id).collect::<Vec<_>>()
+    };
+    let mut whole = None;
+    for taken in [0, 5_000, 8_191, 12_000] {
+        while batch::position(&connection).unwrap() < taken {
+            let batch = batch::read(&connection, 1_000).unwrap().unwrap();
+            apply::apply(&connection, &batch).unwrap();
+        }
+        let results = [
+            selected(&connection, AlertPosition::Newest, &[Severity::Low], None),
+            selected(&connection, AlertPosition::Before(9_000), &[Severity::High], None),
+            selected(&connection, AlertPosition::After(3_000), &[Severity::High], None),
+            selected(&connection, AlertPosition::Newest, &[], Some(11_000)),
+            selected(&connection, AlertPosition::After(0), &[Severity::Critical], None),
+        ];
+        assert_eq!(results[0][..2], [8_191, 8_190]);
+        assert_eq!(results[1], (8_192..9_000).rev().chain((1_904..4_096).rev()).collect::<Vec<_>>());
+        assert_eq!(results[2], (3_001..4_096).chain(8_192..10_097).collect::<Vec<_>>());
+        assert_eq!((results[3].len(), results[4].len()), (1_001, 0));
+        assert_eq!(*whole.get_or_insert_with(|| results.clone()), results, "{taken}");
     }
 }
 
