@@ -156,7 +156,7 @@ impl RunningCollector {
             log: log.clone(),
             stopping: stopping.clone(),
         };
-        let indexer = Indexer::start(&files, &mut writer, handle.clone(), settings)?;
+        let indexer = Indexer::start(&files, &mut writer, settings)?;
         let service = service.with_writer(handle.clone());
         log.info(format_args!("sentinel-collector {} key {}", env!("CARGO_PKG_VERSION"), identity.current()));
         let shared = ingest_shared(&service, admission, identity, handle, limits, &log);
@@ -189,7 +189,7 @@ impl RunningCollector {
         let _ = self.stop.send(true);
         let _ = self.ingest.await; // a panic of the task has been printed by its own hook
         self.server.join().await;
-        // The writer ends when its last handle is dropped: with the ingest task, the routes of the server and the indexer, which hold
+        // The writer ends when its last handle is dropped: with the ingest task, and the routes of the server, which hold
         // it.
         let (indexer, writer) = (self.indexer, self.writer);
         let join = move || {

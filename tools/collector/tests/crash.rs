@@ -5,7 +5,7 @@
 //! CRASHES=1000 cargo nextest run --release -p sentinel-collector --test crash
 //! ```
 //!
-//! `CRASH_SEED` gives another sequence of moments.
+//! `CRASH_SEED` gives another sequence of moments, `COLLECTOR` names another program.
 
 #![expect(
     clippy::indexing_slicing,
@@ -53,7 +53,8 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 fn spawn(data: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_sentinel-collector"))
+    let program = std::env::var("COLLECTOR");
+    Command::new(program.unwrap_or_else(|_| env!("CARGO_BIN_EXE_sentinel-collector").into()))
         .args(["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data"])
         .arg(data)
         .env("SENTINEL_DB_KEY", "0f".repeat(32))

@@ -9,7 +9,7 @@ use crate::model::{AlertRow, Incident, IncidentChange, IncidentPage, Removed, Re
 use crate::service::IncidentDetail;
 
 /// `{"incidents": [...], "next", "partial", "reached", "behind"}`; `next` is what [`super::cursor`] made of the row number.
-pub(super) fn page(page: &IncidentPage, next: Option<String>) -> Value {
+pub(super) fn page(page: &IncidentPage, next: Option<&str>) -> Value {
     json!({
         "incidents": page.incidents.iter().map(incident).collect::<Vec<_>>(),
         "next": next,

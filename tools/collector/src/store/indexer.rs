@@ -4,7 +4,6 @@
 //! few of them. What it finds it finds in the store, so nothing is lost by a crash between finding and writing.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,8 @@ use tokio::sync::watch;
 
 use super::jobs::Follow;
 use super::retention::{self, RetentionLimits, Room};
-use super::{Files, StoreError, Writer, WriterHandle, incidents};
+use super::writer::Follower;
+use super::{Files, StoreError, Writer, incidents};
 use crate::clock;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -49,23 +49,18 @@ pub struct IndexerSettings {
 }
 
 impl Indexer {
-    /// Starts the thread behind `writer`. It ends when `stopping` turns true, and must be joined before the writer: it holds `handle`.
+    /// Starts the thread behind `writer`. It ends when `stopping` turns true, and must be joined before the writer, which waits for it.
     ///
     /// # Errors
-    /// Errors of opening the database or of starting a thread.
-    pub fn start(
-        files: &Files,
-        writer: &mut Writer,
-        handle: WriterHandle,
-        settings: IndexerSettings,
-    ) -> Result<Self, StoreError> {
+    /// Errors of opening the database or of starting a thread; [`StoreError::Closed`] if another one follows the writer.
+    pub fn start(files: &Files, writer: &mut Writer, settings: IndexerSettings) -> Result<Self, StoreError> {
         let connection = files.open_reader()?;
         let room = Room { directory: files.directory().into() };
-        let wakes = writer.wakes.take();
+        let follower = writer.follower().ok_or(StoreError::Closed)?;
         let started = Instant::now();
         let state = State {
             connection,
-            handle,
+            follower,
             room,
             settings,
             started,
@@ -73,7 +68,7 @@ impl Indexer {
             expiry: started,
             after: 0,
         };
-        let thread = thread::Builder::new().name("indexer".into()).spawn(move || state.run(wakes.as_ref()));
+        let thread = thread::Builder::new().name("indexer".into()).spawn(move || state.run());
         Ok(Self(thread.map_err(|error| StoreError::Io(files.database(), error))?))
     }
 
@@ -85,7 +80,7 @@ impl Indexer {
 
 struct State {
     connection: Connection,
-    handle: WriterHandle,
+    follower: Follower,
     room: Room,
     settings: IndexerSettings,
     started: Instant,
@@ -97,7 +92,7 @@ struct State {
 }
 
 impl State {
-    fn run(mut self, wakes: Option<&Receiver<()>>) {
+    fn run(mut self) {
         let _ = nice(BULK_PRIORITY); // of this thread only, under Linux; raising it needs no privilege
         while !*self.settings.stopping.borrow() {
             let wait = match self.step() {
@@ -111,10 +106,7 @@ impl State {
                     RETRY
                 }
             };
-            match wakes.map(|wakes| wakes.recv_timeout(wait)) {
-                Some(Ok(()) | Err(RecvTimeoutError::Timeout)) => {}
-                Some(Err(RecvTimeoutError::Disconnected)) | None => thread::sleep(wait),
-            }
+            self.follower.wait(wait);
         }
     }
 
@@ -154,7 +146,7 @@ impl State {
             return Ok(false);
         };
         let end = batch.end();
-        self.handle.follow(Follow::Index(batch))?;
+        self.follower.follow(Follow::Index(batch))?;
         let sql = "SELECT coalesce(max(id), 0) FROM alerts";
         let newest: i64 = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
         self.settings.metrics.index_behind.set(newest.saturating_sub(end).max(0));
@@ -163,7 +155,7 @@ impl State {
 
     fn end_runs(&mut self, now: Instant) -> Result<(), StoreError> {
         if let Some(wrong) = incidents::runs::find(&self.connection)? {
-            self.handle.follow(Follow::Runs(wrong))?;
+            self.follower.follow(Follow::Runs(wrong))?;
             self.runs_at = now; // there may be more of them
         }
         Ok(())
@@ -176,7 +168,7 @@ impl State {
         match retention::find(&self.connection, self.after, clock::now(), (&limits, &self.room))? {
             Some(expired) => {
                 self.after = expired.end;
-                self.handle.follow(Follow::Remove(expired))?;
+                self.follower.follow(Follow::Remove(expired))?;
                 self.expiry = now; // there may be more of it
             }
             None => self.after = 0,

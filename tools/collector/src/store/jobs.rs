@@ -376,19 +376,6 @@ impl WriterHandle {
         result.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Does background work, and waits for it. Must not be called on a thread that runs tasks.
-    ///
-    /// # Errors
-    /// Errors of [`WriterHandle::deliver`], temporary ones included: the caller tries again.
-    pub(super) fn follow(&self, work: Follow) -> Result<(), StoreError> {
-        let (reply, result) = oneshot::channel();
-        let job = Job::Follow { work: Box::new(work), reply };
-        if !self.jobs.send_background(job) {
-            return Err(StoreError::Closed);
-        }
-        result.blocking_recv().map_err(|_| StoreError::Closed)?
-    }
-
     async fn send(&self, job: Job) -> Result<(), StoreError> {
         self.send_to(Lane::Prompt, job).await
     }

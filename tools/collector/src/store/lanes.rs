@@ -25,7 +25,24 @@ const QUEUE_LEN: usize = 256;
 pub(super) struct LaneSender<T> {
     prompt: mpsc::Sender<T>,
     bulk: mpsc::Sender<T>,
-    background: mpsc::Sender<T>,
+}
+
+/// Sending side of the background lane alone, so that it does not keep the others open: the writer gives up a commit that fails when
+/// nobody is left to send deliveries.
+pub(super) struct BackgroundSender<T>(mpsc::Sender<T>);
+
+impl<T> fmt::Debug for BackgroundSender<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("BackgroundSender").finish_non_exhaustive()
+    }
+}
+
+impl<T> BackgroundSender<T> {
+    /// Queues a background job; waits while there is one. False if the receiving side is gone. Must not be called on a thread that
+    /// runs tasks.
+    pub(super) fn send(&self, job: T) -> bool {
+        self.0.blocking_send(job).is_ok()
+    }
 }
 
 /// Receiving side, for a thread that may block.
@@ -41,12 +58,12 @@ pub(super) struct Lanes<T> {
 ///
 /// # Errors
 /// Errors of making what the receiving side waits with.
-pub(super) fn lanes<T>() -> io::Result<(LaneSender<T>, Lanes<T>)> {
+pub(super) fn lanes<T>() -> io::Result<(LaneSender<T>, BackgroundSender<T>, Lanes<T>)> {
     let ((prompt, prompt_jobs), (bulk, bulk_jobs)) = (mpsc::channel(QUEUE_LEN), mpsc::channel(QUEUE_LEN));
     let (background, background_jobs) = mpsc::channel(1);
     let waits = runtime::Builder::new_current_thread().build()?;
     let lanes = Lanes { prompt: prompt_jobs, bulk: bulk_jobs, background: background_jobs, waits };
-    Ok((LaneSender { prompt, bulk, background }, lanes))
+    Ok((LaneSender { prompt, bulk }, BackgroundSender(background), lanes))
 }
 
 impl<T> fmt::Debug for LaneSender<T> {
@@ -57,7 +74,7 @@ impl<T> fmt::Debug for LaneSender<T> {
 
 impl<T> Clone for LaneSender<T> {
     fn clone(&self) -> Self {
-        Self { prompt: self.prompt.clone(), bulk: self.bulk.clone(), background: self.background.clone() }
+        Self { prompt: self.prompt.clone(), bulk: self.bulk.clone() }
     }
 }
 
@@ -67,15 +84,10 @@ impl<T> LaneSender<T> {
         let lane = match lane {
             Lane::Prompt => &self.prompt,
             Lane::Bulk => &self.bulk,
-            Lane::Background => &self.background,
+            // Nothing but background work is sent there, by its own sender.
+            Lane::Background => &self.bulk,
         };
         lane.send(job).await.is_ok()
-    }
-
-    /// Queues a background job; waits while there is one. False if the receiving side is gone. Must not be called on a thread that
-    /// runs tasks.
-    pub(super) fn send_background(&self, job: T) -> bool {
-        self.background.blocking_send(job).is_ok()
     }
 }
 
@@ -155,19 +167,21 @@ mod tests {
 
     #[test]
     fn prompt_jobs_overtake_bulk_jobs_and_each_lane_keeps_its_order() {
-        let (sender, mut queue) = lanes().unwrap();
+        let (sender, background, mut queue) = lanes().unwrap();
         let runtime = runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             for (lane, job) in [(Lane::Bulk, 1), (Lane::Bulk, 2), (Lane::Prompt, 3), (Lane::Prompt, 4)] {
                 assert!(sender.send(lane, job).await);
             }
         });
+        assert!(background.send(5));
         drop(sender);
-        assert!(queue.is_closed());
+        assert!(queue.is_closed(), "background work keeps nobody waiting");
+        drop(background);
         assert_eq!((queue.try_next(Lane::Bulk), queue.try_next(Lane::Prompt)), (Some(1), Some(3)));
         assert_eq!(
             [queue.next(), queue.next(), queue.next()],
-            [Some((Lane::Prompt, 4)), Some((Lane::Bulk, 2)), None]
+            [Some((Lane::Prompt, 4)), Some((Lane::Bulk, 2)), Some((Lane::Background, 5))]
         );
     }
 

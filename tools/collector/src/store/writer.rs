@@ -4,15 +4,16 @@
 //! Nothing is replied before the commit: an alert that a sensor may discard is on the disk.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
 
 use super::checkpoint::Checkpoints;
-use super::jobs::{Job, JobResult, WriterHandle};
-use super::lanes::{Lanes, Pace, lanes};
+use super::jobs::{Follow, Job, JobResult, WriterHandle};
+use super::lanes::{BackgroundSender, Lanes, Pace, lanes};
 use super::{Lane, StoreError, StoreLimits};
 use crate::events::EventBus;
 use crate::log::Log;
@@ -30,8 +31,37 @@ const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Writer {
     thread: thread::JoinHandle<()>,
-    /// A message after each transaction that may have stored alerts, for the consumer that is started on it.
-    pub(super) wakes: Option<Receiver<()>>,
+    /// What the consumer that follows this writer takes.
+    follower: Option<Follower>,
+}
+
+/// Side of a consumer that follows the writer.
+#[derive(Debug)]
+pub(super) struct Follower {
+    jobs: BackgroundSender<Job>,
+    /// A message after each transaction that may have stored alerts.
+    wakes: Receiver<()>,
+}
+
+impl Follower {
+    /// Does background work, and waits for it. Must not be called on a thread that runs tasks.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`]; every error of the database, temporary ones included: the caller tries again.
+    pub(super) fn follow(&self, work: Follow) -> Result<(), StoreError> {
+        let (reply, result) = oneshot::channel();
+        if !self.jobs.send(Job::Follow { work: Box::new(work), reply }) {
+            return Err(StoreError::Closed);
+        }
+        result.blocking_recv().map_err(|_| StoreError::Closed)?
+    }
+
+    /// Waits for a stored alert, up to `longest`.
+    pub(super) fn wait(&self, longest: Duration) {
+        if self.wakes.recv_timeout(longest) == Err(RecvTimeoutError::Disconnected) {
+            thread::sleep(longest);
+        }
+    }
 }
 
 impl Writer {
@@ -47,7 +77,7 @@ impl Writer {
         metrics: Arc<Metrics>,
         log: Log,
     ) -> std::io::Result<(Self, WriterHandle)> {
-        let (jobs, queue) = lanes()?;
+        let (jobs, background, queue) = lanes()?;
         let checkpoints = Checkpoints::start(&mut connection, checkpoints, log.clone())?;
         let (wake, wakes) = sync_channel(1);
         let state = State {
@@ -63,11 +93,18 @@ impl Writer {
         let thread = thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || state.run(queue, checkpoints))?;
-        Ok((Self { thread, wakes: Some(wakes) }, WriterHandle { jobs }))
+        let follower = Some(Follower { jobs: background, wakes });
+        Ok((Self { thread, follower }, WriterHandle { jobs }))
+    }
+
+    /// The side of a consumer, once.
+    pub(super) const fn follower(&mut self) -> Option<Follower> {
+        self.follower.take()
     }
 
     /// Waits until the last handle is dropped and everything sent through it is stored.
     pub fn join(self) {
+        drop(self.follower); // it has a sender
         let _ = self.thread.join(); // a panic of the thread has been printed by its own hook
     }
 }
@@ -285,8 +322,6 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
-
     use super::*;
     use crate::model::{AlertTotals, SensorId};
     use crate::store::schema;
@@ -346,7 +381,7 @@ mod tests {
             pace: Pace::new(),
             error_logged_at: None,
         };
-        let (_jobs, queue) = lanes().unwrap();
+        let (_jobs, _background, queue) = lanes().unwrap();
         // There is no sensor 99, and rows refer to sensors.
         let (jobs, mut replies): (Vec<Job>, Vec<_>) = [(1, 1), (99, 1), (1, 2)]
             .into_iter()

@@ -39,7 +39,7 @@ pub(in crate::api) async fn list(
     let _permit = state.searches.acquire(peer.address.ip()).map_err(too_many)?;
     let page = list_incidents(&state.service, Caller::Anonymous, request).await?;
     let next = page.next.map(|next| cursor::encode(next, &filter));
-    Ok(Json(render_incidents::page(&page, next)))
+    Ok(Json(render_incidents::page(&page, next.as_deref())))
 }
 
 pub(in crate::api) async fn show(

@@ -95,37 +95,24 @@ pub(in crate::store) fn newest_id(connection: &Connection) -> Result<i64, StoreE
 }
 
 fn statement(query: &AlertQuery, part: Part, consumed: i64) -> (String, Vec<Value>) {
-    let AlertQuery { sensor, selection } = query;
-    // Row numbers rise in the order of arrival and are never used again, so a page that begins at one neither repeats nor
-    // skips an alert that is stored between two requests. `OFFSET` would.
-    let (order, position) = match selection.position {
-        AlertPosition::Newest => ("DESC", None),
-        AlertPosition::Before(id) => ("DESC", Some((" AND alerts.id < ?", id))),
-        AlertPosition::After(id) => ("ASC", Some((" AND alerts.id > ?", id))),
+    let selection = &query.selection;
+    let order = match selection.position {
+        AlertPosition::Newest | AlertPosition::Before(_) => "DESC",
+        AlertPosition::After(_) => "ASC",
     };
-    let (since, until) = (selection.since.map(to_micros), selection.until.map(to_micros));
+    let (tables, block_order) = match part {
+        Part::All | Part::Tail => ("alerts JOIN sensors ON sensors.id = alerts.sensor", String::new()),
+        Part::Blocks => (
+            "alert_blocks b CROSS JOIN alerts ON alerts.id BETWEEN b.block << 12 AND (b.block << 12) + 4095
+             CROSS JOIN sensors ON sensors.id = alerts.sensor",
+            format!("b.block {order}, "),
+        ),
+    };
     let mut sql = format!(
-        "SELECT alerts.id, sensors.name, boot, seq, time_us, received_at_us, alerts.severity, wire FROM {} WHERE TRUE",
-        match part {
-            Part::All | Part::Tail => "alerts JOIN sensors ON sensors.id = alerts.sensor",
-            Part::Blocks =>
-                "alert_blocks b CROSS JOIN alerts ON alerts.id BETWEEN b.block << 12 AND (b.block << 12) + 4095
-                 CROSS JOIN sensors ON sensors.id = alerts.sensor",
-        }
+        "SELECT alerts.id, sensors.name, boot, seq, time_us, received_at_us, alerts.severity, wire FROM {tables} WHERE TRUE"
     );
-    let conditions = [
-        sensor.map(|SensorId(id)| (" AND alerts.sensor = ?", id)),
-        since.map(|since| (" AND time_us >= ?", since)),
-        until.map(|until| (" AND time_us < ?", until)),
-        position,
-        (part == Part::Tail).then_some((" AND alerts.id > ?", consumed)),
-        (part == Part::Blocks).then_some((" AND alerts.id <= ?", consumed)),
-        since.filter(|_| part == Part::Blocks).map(|since| (" AND b.last_us >= ?", since)),
-        until.filter(|_| part == Part::Blocks).map(|until| (" AND b.first_us < ?", until)),
-        block_bound(part, selection.position),
-    ];
     let mut values = Vec::new();
-    for (condition, value) in conditions.into_iter().flatten() {
+    for (condition, value) in conditions(query, part, consumed).into_iter().flatten() {
         sql.push_str(condition);
         values.push(Value::Integer(value));
     }
@@ -137,9 +124,38 @@ fn statement(query: &AlertQuery, part: Part, consumed: i64) -> (String, Vec<Valu
         any_bit(&mut sql, "b.kinds", kinds());
         any_bit(&mut sql, "b.severities", severities());
     }
-    let block_order = if part == Part::Blocks { format!("b.block {order}, ") } else { String::new() };
     let _ = write!(sql, " ORDER BY {block_order}alerts.id {order} LIMIT {}", selection.limit); // a String takes everything
     (sql, values)
+}
+
+/// Conditions with a value each.
+fn conditions(query: &AlertQuery, part: Part, consumed: i64) -> [Option<(&'static str, i64)>; 8] {
+    let AlertQuery { sensor, selection } = query;
+    let (since, until) = (selection.since.map(to_micros), selection.until.map(to_micros));
+    // Row numbers rise in the order of arrival and are never used again, so a page that begins at one neither repeats nor
+    // skips an alert that is stored between two requests. `OFFSET` would.
+    let position = match selection.position {
+        AlertPosition::Newest => None,
+        AlertPosition::Before(id) => Some((" AND alerts.id < ?", id)),
+        AlertPosition::After(id) => Some((" AND alerts.id > ?", id)),
+    };
+    let in_part = match part {
+        Part::All => None,
+        Part::Tail => Some((" AND alerts.id > ?", consumed)),
+        Part::Blocks => Some((" AND alerts.id <= ?", consumed)),
+    };
+    let (block_since, block_until) =
+        (since.filter(|_| part == Part::Blocks), until.filter(|_| part == Part::Blocks));
+    [
+        sensor.map(|SensorId(id)| (" AND alerts.sensor = ?", id)),
+        since.map(|since| (" AND time_us >= ?", since)),
+        until.map(|until| (" AND time_us < ?", until)),
+        position,
+        in_part,
+        block_since.map(|since| (" AND b.last_us >= ?", since)),
+        block_until.map(|until| (" AND b.first_us < ?", until)),
+        block_bound(part, selection.position),
+    ]
 }
 
 /// Blocks before the first one of the page.
