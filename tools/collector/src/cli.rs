@@ -17,7 +17,7 @@ use crate::log::Log;
 use crate::model::Loopback;
 use crate::run::CollectorSettings;
 use crate::service::{self, Caller, TokenRequest, operator_name};
-use crate::store::{Files, StoreLimits};
+use crate::store::{Files, RetentionLimits, StoreLimits};
 use crate::time_text::parse_span;
 use crate::tls::CertificateFiles;
 use crate::watch::WatchOptions;
@@ -208,6 +208,22 @@ struct RunArguments {
     #[arg(long, env = "SENTINEL_COLLECTOR_SENSOR_QUOTA", value_name = "MIB", default_value_t = 1_024,
           value_parser = clap::value_parser!(u32).range(1..))]
     sensor_quota: u32,
+    /// Days after its last message for which an incident and its alerts are kept. Open incidents are always kept.
+    #[arg(long, env = "SENTINEL_COLLECTOR_KEEP_DAYS", value_name = "DAYS", default_value_t = 90,
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    keep_days: u32,
+    /// MiB of the store above which the oldest incidents go, if --keep-days would still keep them.
+    #[arg(long, env = "SENTINEL_COLLECTOR_KEEP_SIZE", value_name = "MIB", default_value_t = 10_240,
+          value_parser = clap::value_parser!(u32).range(16..))]
+    keep_size: u32,
+}
+
+impl RunArguments {
+    fn store_limits(&self) -> StoreLimits {
+        let age = Duration::from_secs(u64::from(self.keep_days) * 86_400);
+        let retention = RetentionLimits { age: Some(age), bytes: Some(u64::from(self.keep_size) << 20) };
+        StoreLimits { sensor_bytes: u64::from(self.sensor_quota) << 20, retention }
+    }
 }
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 4477);
@@ -321,7 +337,7 @@ impl RunArguments {
                  log-in. Run `sentinel-collector init --name HOST` once, then `run` without it"
             );
         }
-        let files = self.store.files()?;
+        let (files, store_limits) = (self.store.files()?, self.store_limits());
         let given = Configuration::load(self.config.as_deref(), files.directory())?;
         let certificate = match (self.certificate, self.certificate_key) {
             (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
@@ -335,7 +351,7 @@ impl RunArguments {
             loopback: self.loopback.unwrap_or(given.loopback),
             log: open_log(self.log.as_deref())?,
             max_connections: usize::try_from(self.max_connections).unwrap_or(usize::MAX),
-            store_limits: StoreLimits { sensor_bytes: u64::from(self.sensor_quota) << 20 },
+            store_limits,
             files,
         })
     }

@@ -24,7 +24,8 @@ use crate::service::Service;
 use crate::store::access::audit;
 use crate::store::key::hex;
 use crate::store::{
-    AdmissionReader, Files, ReadLimits, ReaderPool, StoreLimits, Writer, WriterHandle, initial_totals,
+    AdmissionReader, Files, Indexer, IndexerSettings, ReadLimits, ReaderPool, StoreLimits, Writer,
+    WriterHandle, initial_totals,
 };
 use crate::threads::Threads;
 use crate::tls::{CertificateFiles, Tls};
@@ -47,7 +48,7 @@ pub struct CollectorSettings {
     pub log: Log,
     /// Maximum number of connections of sensors.
     pub max_connections: usize,
-    /// Limits of what one sensor can make the store keep.
+    /// Limits of what the store keeps, of one sensor and of all.
     pub store_limits: StoreLimits,
 }
 
@@ -90,6 +91,7 @@ pub struct RunningCollector {
     server: HttpServer,
     /// Held until the server and the tasks of connections have ended.
     _threads: (IngestThreads, Threads),
+    indexer: Indexer,
     writer: Writer,
     /// Held until the store is closed.
     lock: File,
@@ -166,13 +168,21 @@ impl RunningCollector {
         http_threads
             .enter(|| admit_clients(&service.access, (loopback, has_certificate), &stopping, &log))?;
         let events = service.events.clone();
-        let (writer, handle) = Writer::start(
+        let (mut writer, handle) = Writer::start(
             (connection, files.open_reader()?),
             store_limits,
             events,
             Arc::clone(&metrics),
             log.clone(),
         )?;
+        let settings = IndexerSettings {
+            retention: store_limits.retention,
+            metrics: Arc::clone(&metrics),
+            log: log.clone(),
+            stopping: stopping.clone(),
+        };
+        let indexer = Indexer::start(&files, &mut writer, settings)?;
+        let service = service.with_writer(handle.clone());
         log.info(format_args!("sentinel-collector {} key {}", env!("CARGO_PKG_VERSION"), identity.current()));
         let shared = ingest_shared(&service, admission, identity, handle, limits, &log);
         let access = service.access.clone();
@@ -202,6 +212,7 @@ impl RunningCollector {
             ingest,
             server,
             _threads: (ingest_threads, http_threads),
+            indexer,
             writer,
             lock,
         })
@@ -227,9 +238,14 @@ impl RunningCollector {
         let _ = self.stop.send(true);
         let _ = self.ingest.await; // a panic of the task has been printed by its own hook
         self.server.join().await;
-        // The writer ends when its last handle is dropped: with the ingest task, which holds it.
-        let writer = self.writer;
-        let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        // The writer ends when its last handle is dropped: with the ingest task, and the routes of the server, which hold
+        // it.
+        let (indexer, writer) = (self.indexer, self.writer);
+        let join = move || {
+            indexer.join();
+            writer.join();
+        };
+        let _ = tokio::task::spawn_blocking(join).await;
         drop(self.lock);
         self.log.info(format_args!("stopped"));
     }

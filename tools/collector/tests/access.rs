@@ -324,6 +324,7 @@ async fn sensors_of_foreign_groups_do_not_exist_and_are_in_no_count() {
     let unknown = read("/api/v1/alerts?sensor=lyon-2").await;
     assert_eq!((foreign.status, foreign.body.replace("lyon-1", "lyon-2")), (unknown.status, unknown.body));
     assert_eq!((read("/metrics").await.status, read("/api/v1/users").await.status), (403, 403));
+    foreign_incidents(&client, &cookie, &header).await;
     // Events.
     let mut stream = client.connect(support::tls::ALL_VERSIONS, &["http/1.1"]).await.unwrap();
     let text = format!("GET /api/v1/events?recent=10 HTTP/1.0\r\nHost: {}\r\n{header}\r\n\r\n", client.host);
@@ -344,6 +345,38 @@ async fn sensors_of_foreign_groups_do_not_exist_and_are_in_no_count() {
     client.change("PATCH", "/api/v1/sensors/wien-1", &cookie, "{\"groups\":[]}").await;
     assert_eq!(read("/api/v1/alerts").await.json()["alerts"], json!([]));
     collector.stop().await;
+}
+
+/// Incidents of the sensor `lyon-1` do not exist for the account of `header`, which sees `wien-1`.
+async fn foreign_incidents(client: &Client, cookie: &str, header: &str) {
+    let own = format!("Cookie: {cookie}");
+    let both = || async {
+        let all = client.get("/api/v1/incidents", &[&own]).await.json();
+        let of = |name: &str| {
+            let incidents = all["incidents"].as_array().unwrap();
+            incidents.iter().find(|incident| incident["sensor"] == name).map(|incident| incident["id"].to_string())
+        };
+        of("lyon-1").zip(of("wien-1"))
+    };
+    eventually("both have incidents", || async { both().await.is_some() }).await;
+    let (foreign, seen) = both().await.unwrap();
+    let listed = client.get("/api/v1/incidents", &[header]).await;
+    assert!(listed.body.contains("wien-1") && !listed.body.contains("lyon-1"), "{listed:?}");
+    for path in ["", "/messages"] {
+        let of = |id: &str| format!("/api/v1/incidents/{id}{path}");
+        let statuses = (status(client, &of(&seen), header).await, status(client, &of(&foreign), header).await);
+        assert_eq!(statuses, (200, 404), "{path}");
+    }
+    let json = "Content-Type: application/json";
+    let body = "{\"state\":\"seen\",\"note\":\"mine\"}";
+    let path = format!("/api/v1/incidents/{foreign}");
+    assert_eq!(client.send("PATCH", &path, &[header, json], body).await.status, 404);
+    let body = format!("{{\"ids\":[{foreign},{seen}],\"state\":\"seen\"}}");
+    let changed = client.send("POST", "/api/v1/incidents/actions", &[header, json], &body).await.json();
+    assert_eq!((changed["changed"].to_string(), changed["missing"].to_string()), (format!("[{seen}]"), format!("[{foreign}]")));
+    assert_eq!(client.get(&path, &[&own]).await.json()["state"], "new");
+    let audit = client.get("/api/v1/audit?limit=1", &[&own]).await.json();
+    assert_eq!((&audit["audit"][0]["what"], &audit["audit"][0]["who"]), (&"change_incidents".into(), &"key limited".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -372,7 +405,7 @@ async fn each_operation_is_for_those_whom_its_declaration_names() {
             }
             let path = declared.path.replace("{name}", "no-such-one").replace("{sensor}", "no-such-one");
             let origin = client.origin();
-            let answer = client.send(declared.method.name(), &path, &[header, &origin], "").await;
+            let answer = client.send(declared.method.name(), &path, &[header, &origin, "Content-Type: application/json"], "").await;
             // What is allowed fails for another reason: nothing is sent along, and there is no such object.
             let refusal = if level.is_some() { 403 } else { 401 };
             assert_eq!(answer.status != refusal, expected, "{} by {who}: {answer:?}", declared.name);

@@ -320,6 +320,7 @@ async fn the_page_is_complete_and_foreign_hosts_are_rejected() {
         ("/page.css", "text/css"),
         ("/kinds.js", "text/javascript"),
         ("/feed.js", "text/javascript"),
+        ("/incidents.js", "text/javascript"),
         ("/page.js", "text/javascript"),
         ("/favicon.svg", "image/svg"),
     ] {

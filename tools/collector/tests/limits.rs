@@ -241,7 +241,7 @@ async fn every_field_at_its_extremes_breaks_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sensor_over_its_quota_is_told_so_and_others_are_not_concerned() {
     let directory = tempfile::tempdir().unwrap();
-    let limits = StoreLimits { sensor_bytes: 20_000 };
+    let limits = StoreLimits { sensor_bytes: 20_000, ..StoreLimits::default() };
     let collector = start_limited(directory.path(), Limits::COLLECTOR, 100, limits).await;
     let (pair, key) = enrolled(directory.path(), collector.listen, "liar").await;
     let (mut peer, _) = connected(collector.listen, &pair, &key, 1).await;

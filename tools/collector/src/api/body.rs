@@ -1,81 +1,114 @@
-//! The body of a request: a JSON object whose members are declared.
+//! Requests that change something: their origin and form, and their body of JSON.
+//!
+//! A page of another site can make a browser of this machine send requests here. It cannot give them this media type without asking
+//! first, which is not answered, nor hide where it comes from: both are checked.
 
-use axum::body::{self, Body};
-use serde_json::{Map, Value};
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use serde::de::DeserializeOwned;
 
 use super::Problem;
 use crate::http::HttpLimit;
 
-/// Longest body, in bytes.
-pub(super) const MAX_LEN: usize = 16 * 1024;
+/// Longest body: a thousand numbers and a note.
+const MAX_LEN: usize = 64 * 1024;
+/// Paths below which something can be changed.
+const CHANGEABLE: &str = "/api/v1/incidents";
 
-/// Members of the body of one request. Each is removed when it is read.
-pub(super) struct Members {
-    given: Map<String, Value>,
+/// Returns true for a request that may have a body.
+pub(super) fn is_change(request: &Request) -> bool {
+    let path = request.uri().path();
+    matches!(*request.method(), Method::POST | Method::PATCH) && path.starts_with(CHANGEABLE)
 }
 
-impl Members {
-    /// Reads the body; an empty one has no members.
-    ///
-    /// # Errors
-    /// A body that is too long, is no JSON object, or has a member that is not in `known`.
-    pub(super) async fn read(body: Body, known: &[&str]) -> Result<Self, Problem> {
-        let bytes = body::to_bytes(body, MAX_LEN).await.map_err(|_| {
-            Problem::limit(HttpLimit::Body, "the body is cut off, or too long")
-                .allowed([format!("{MAX_LEN} bytes")])
-        })?;
-        if bytes.is_empty() {
-            return Ok(Self { given: Map::new() });
+/// Checks what can be told before the body has come.
+///
+/// # Errors
+/// A foreign origin, another media type, no length, or one that is too much.
+pub(super) fn admit(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let is_foreign = text(header::ORIGIN).is_some_and(|origin| {
+        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        // HTTP/2 names the host elsewhere; `authenticate` compares with that.
+        host.is_none() || text(header::HOST).is_some_and(|own| host != Some(own))
+    });
+    let site = headers.get("sec-fetch-site").map(|value| value.to_str().unwrap_or_default());
+    if is_foreign || site.is_some_and(|site| site != "same-origin" && site != "none") {
+        return Err(Problem::forbidden("the request comes from a page of another site")
+            .allowed(["the page of this collector", "a program that sends no Origin"]));
+    }
+    let media_type = text(header::CONTENT_TYPE).and_then(|value| value.split(';').next());
+    if !media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json")) {
+        let error = "the Content-Type is not that of JSON";
+        return Err(Problem::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, error).allowed(["application/json"]));
+    }
+    match text(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok()) {
+        Some(length) if length <= MAX_LEN => Ok(()),
+        Some(_) => Err(Problem::limit(HttpLimit::Body, "the body is too long").allowed([allowed_len()])),
+        None => Err(Problem::refused(StatusCode::LENGTH_REQUIRED, "the body has no length")
+            .allowed(["Content-Length"])),
+    }
+}
+
+/// The body as a value of JSON.
+///
+/// # Errors
+/// A body that does not come, is no JSON, or has other members; `allowed` is told then.
+pub(super) async fn read<T: DeserializeOwned>(request: Request, allowed: &[&str]) -> Result<T, Problem> {
+    let bytes = to_bytes(request.into_body(), MAX_LEN).await;
+    let bytes =
+        bytes.map_err(|_| Problem::parameter("body", "the body did not come").allowed([allowed_len()]))?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let text: String = error.to_string().chars().take(200).collect();
+        Problem::parameter("body", text).allowed(allowed.iter().copied())
+    })
+}
+
+fn allowed_len() -> String {
+    format!("{MAX_LEN} bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admitted(pairs: &[(&str, &str)]) -> bool {
+        let mut headers = HeaderMap::new();
+        let base =
+            [("host", "localhost:8080"), ("content-type", "application/json"), ("content-length", "2")];
+        for (name, value) in base.iter().chain(pairs) {
+            headers.insert(header::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
-        let given: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| {
-            Problem::parameter("body", format!("the body is no JSON object: {error}"))
-                .allowed(known.iter().copied())
-        })?;
-        if let Some(name) = given.keys().find(|name| !known.contains(&name.as_str())) {
-            let name: String = name.chars().take(60).collect();
-            let error = format!("there is no member {name:?} here");
-            return Err(Problem::parameter(&name, error).allowed(known.iter().copied()));
-        }
-        Ok(Self { given })
+        admit(&headers).is_ok()
     }
 
-    /// A text that has to be there.
-    pub(super) fn text(&mut self, name: &str) -> Result<String, Problem> {
-        let text = self.optional_text(name)?;
-        text.ok_or_else(|| Problem::parameter(name, format!("{name} is missing")).allowed(["a text"]))
-    }
-
-    /// A text; none for `null` as well.
-    pub(super) fn optional_text(&mut self, name: &str) -> Result<Option<String>, Problem> {
-        match self.given.remove(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Problem::parameter(name, format!("{name} is no text")).allowed(["a text"])),
+    #[test]
+    fn requests_of_other_sites_and_of_forms_are_refused() {
+        for pairs in [
+            [].as_slice(),
+            &[("origin", "http://localhost:8080")],
+            &[("sec-fetch-site", "same-origin")],
+            &[("sec-fetch-site", "none")],
+            &[("content-type", "application/json; charset=utf-8")],
+            &[("content-length", "65536")],
+        ] {
+            assert!(admitted(pairs), "{pairs:?}");
         }
-    }
-
-    /// `true` or `false`.
-    pub(super) fn flag(&mut self, name: &str) -> Result<Option<bool>, Problem> {
-        match self.given.remove(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(flag)),
-            Some(_) => Err(Problem::parameter(name, format!("{name} is no flag")).allowed(["true", "false"])),
-        }
-    }
-
-    /// An array of texts; `Some(None)` for `null`, none if it is missing.
-    pub(super) fn texts(&mut self, name: &str) -> Result<Option<Option<Vec<String>>>, Problem> {
-        let wrong = || {
-            Problem::parameter(name, format!("{name} is no list of names")).allowed(["[\"name\"]", "null"])
-        };
-        match self.given.remove(name) {
-            None => Ok(None),
-            Some(Value::Null) => Ok(Some(None)),
-            Some(Value::Array(items)) => {
-                let text = |item: Value| if let Value::String(text) = item { Ok(text) } else { Err(wrong()) };
-                Ok(Some(Some(items.into_iter().map(text).collect::<Result<_, _>>()?)))
-            }
-            Some(_) => Err(wrong()),
+        for pair in [
+            ("origin", "http://evil.example"),
+            ("origin", "http://localhost:8081"),
+            ("origin", "null"),
+            ("origin", ""),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+            ("content-type", "text/plain"),
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("content-type", "text/plain;application/json"),
+            ("content-length", "65537"),
+            ("content-length", "-1"),
+        ] {
+            assert!(!admitted(&[pair]), "{pair:?}");
         }
     }
 }

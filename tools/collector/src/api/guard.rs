@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::Problem;
+use super::{Problem, body};
 use crate::http::{HttpLimit, HttpMetrics};
 
 /// Content security policy of every answer: nothing but the collector's own files may be loaded or run.
@@ -60,10 +60,13 @@ fn admit(hosts: HostPolicy, request: &Request) -> Result<(), Problem> {
         return Err(Problem::forbidden("the Host header does not name this machine")
             .allowed(["localhost", "an IP address"]));
     }
+    if body::is_change(request) {
+        return body::admit(headers);
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(()); // bounded where it is read
     }
-    // Nothing here reads a body: the server drops the connection instead of receiving it.
+    // Nothing else reads a body: the server drops the connection instead of receiving it.
     let has_length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     if has_length || headers.contains_key(header::TRANSFER_ENCODING) {
         return Err(Problem::limit(HttpLimit::Body, "a request has no body here").allowed(["0 bytes"]));

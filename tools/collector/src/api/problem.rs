@@ -61,6 +61,11 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, error)
     }
 
+    /// 409, 411, 412 or 415: the state of the incident or the form of the request forbid it.
+    pub fn refused(status: StatusCode, error: impl Into<String>) -> Self {
+        Self::new(status, error)
+    }
+
     /// 405.
     pub fn method_not_allowed(error: impl Into<String>) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, error)
@@ -107,6 +112,14 @@ impl From<ServiceError> for Problem {
         match error {
             ServiceError::UnknownSensor { known, .. } => Self::parameter("sensor", text).allowed(known),
             ServiceError::Forbidden(error) => error.into(),
+            ServiceError::UnknownIncident(_) => {
+                Self::not_found(text).allowed(["the id of an incident of GET /api/v1/incidents"])
+            }
+            ServiceError::Revision(revision) => Self::new(StatusCode::PRECONDITION_FAILED, text)
+                .allowed([format!("If-Match: \"{revision}\""), "no If-Match".to_owned()]),
+            ServiceError::Full(_) => {
+                Self::new(StatusCode::CONFLICT, text).allowed(["500 changes of one incident"])
+            }
             ServiceError::Busy => Self::limit(HttpLimit::Searches, text).allowed(["fewer queries at once"]),
             ServiceError::Deadline(deadline) => Self::limit(HttpLimit::QueryDeadline, text).allowed([
                 format!("queries of {} s", deadline.as_secs_f64()),

@@ -9,6 +9,7 @@ use sentinel_alert::{Kind, Severity, json};
 use sentinel_units::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::render_incidents;
 use crate::model::{
     Accounting, AccountingState, AlertRow, AuditRow, HeadText, LogHeadState, MinuteCounts, RunEnds,
     SensorChange, SensorEvent, SensorState, SensorStatus, StoredAlert, TelemetryReading, UndecodableAlert,
@@ -207,6 +208,7 @@ pub fn stats(stats: &Stats) -> Value {
             "by_kind": counts(Kind::ALL.iter().map(|kind| (kind.name(), totals.of_kind(*kind)))),
             "by_severity": counts(Severity::ALL.iter().map(|of| (of.name(), totals.of_severity(*of)))),
         },
+        "removed": render_incidents::removed(&stats.removed),
         "limited": counts(stats.limited.iter().copied()),
         "per_minute": stats.per_minute.iter().map(minute).collect::<Vec<_>>(),
     })

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath};
 use axum::http::Uri;
 use axum::middleware;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::guard::{self, Guard, HostPolicy};
 use super::{ApiState, Problem, authenticate, render, rest, sse};
@@ -14,7 +14,7 @@ use crate::http::{HttpLimit, HttpLimits};
 use crate::service::{OPERATIONS, Service};
 
 /// Longest body of a request, in bytes.
-const MAX_BODY_LEN: usize = 16 * 1024;
+const MAX_BODY_LEN: usize = 64 * 1024;
 
 /// All routes: the interface, and `pages`, behind the same checks.
 pub fn router(service: Service, hosts: HostPolicy, limits: &HttpLimits, pages: Router<ApiState>) -> Router {
@@ -24,6 +24,10 @@ pub fn router(service: Service, hosts: HostPolicy, limits: &HttpLimits, pages: R
         .route("/health", get(rest::health::show))
         .route("/metrics", get(rest::metrics::show))
         .route("/api/v1/alerts", get(rest::alerts::list))
+        .route("/api/v1/incidents", get(rest::incidents::list))
+        .route("/api/v1/incidents/actions", post(rest::incidents::act))
+        .route("/api/v1/incidents/{id}", get(rest::incidents::show).patch(rest::incidents::change))
+        .route("/api/v1/incidents/{id}/messages", get(rest::incidents::messages))
         .route("/api/v1/sensors", get(rest::sensors::list))
         .route("/api/v1/stats", get(rest::stats::show))
         .route("/api/v1/events", get(sse::stream))

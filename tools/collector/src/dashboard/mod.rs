@@ -25,6 +25,7 @@ pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/page.css", get(|| file(CSS, include_str!("page.css"))))
         .route("/kinds.js", get(kinds))
         .route("/feed.js", get(|| file(JAVASCRIPT, include_str!("feed.js"))))
+        .route("/incidents.js", get(|| file(JAVASCRIPT, include_str!("incidents.js"))))
         .route("/page.js", get(|| file(JAVASCRIPT, include_str!("page.js"))))
         .route("/favicon.svg", get(|| file("image/svg+xml", include_str!("favicon.svg"))))
 }

@@ -10,6 +10,7 @@ mod collector_key;
 mod copied_key;
 mod delivery;
 mod event;
+mod incident;
 mod limit;
 mod log_head;
 mod name;
@@ -29,6 +30,10 @@ pub use collector_key::{CollectorKeyTimes, KeyPlan, Unconfirmed};
 pub use copied_key::{Acknowledgement, CopiedKey, CopySign, KeyRole, Lineage};
 pub use delivery::{Delivery, Receipt, UnreadableAlert};
 pub use event::{DisconnectReason, Event, SensorChange, SensorEvent};
+pub use incident::{
+    ChangeOutcome, ChangeRequest, Incident, IncidentChange, IncidentPage, IncidentPhase, IncidentSelection,
+    IncidentState, IncidentWord, Removed, RemovedCounts,
+};
 pub use limit::Limit;
 pub use log_head::{HeadText, LogHeadState, may_follow};
 pub use name::{MAX_NAME_LEN, is_valid_name, sanitize_name};

@@ -55,7 +55,11 @@ pub async fn list_alerts(
 }
 
 /// A sensor that the caller may not see is one that does not exist.
-async fn find_sensor(service: &Service, scope: &Scope, text: String) -> Result<SensorId, ServiceError> {
+pub(super) async fn find_sensor(
+    service: &Service,
+    scope: &Scope,
+    text: String,
+) -> Result<SensorId, ServiceError> {
     let found = service.readers.find_sensor(text.clone()).await?;
     if let Some(sensor) = found.filter(|sensor| scope.has(sensor.id)) {
         return Ok(sensor.id);

@@ -7,6 +7,9 @@
 //! | operation | function |
 //! |---|---|
 //! | stored alerts, filtered and paged | [`list_alerts`] |
+//! | incidents, searched and paged | [`list_incidents`] |
+//! | one incident, its messages | [`show_incident`], [`list_messages`] |
+//! | states and notes of incidents | [`change_incidents`] |
 //! | sensors with their state | [`list_sensors`] |
 //! | totals and timeline | [`stats()`] |
 //! | ability to store and read alerts | [`health()`] |
@@ -27,6 +30,7 @@ pub mod accounts;
 mod alerts;
 mod error;
 mod health;
+mod incidents;
 mod monitor;
 mod operations;
 mod operator;
@@ -42,6 +46,10 @@ pub use accounts::ChangeError;
 pub use alerts::{AlertPage, AlertRequest, MAX_PAGE_LEN, list_alerts};
 pub use error::ServiceError;
 pub use health::{Health, StoreHealth, health};
+pub use incidents::{
+    IncidentAction, IncidentDetail, IncidentRequest, MAX_CHANGED, MAX_NOTE_LEN, change_incidents,
+    list_incidents, list_messages, show_incident,
+};
 pub use monitor::{Monitor, Reading};
 pub use operations::{Declaration, Method, Needs, OPERATIONS, Operation};
 pub use operator::{

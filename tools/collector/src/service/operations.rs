@@ -100,6 +100,7 @@ macro_rules! operations {
 }
 
 const VIEWER: Needs = Needs::Role(Role::Viewer);
+const ANALYST: Needs = Needs::Role(Role::Analyst);
 const ADMIN: Needs = Needs::RoleForEverySensor(Role::Admin);
 
 operations! {
@@ -109,6 +110,16 @@ operations! {
     Metrics "metrics" Get "/metrics" [] Needs::LocalOrEverySensor, false;
     /// Read stored alerts.
     ListAlerts "list_alerts" Get "/api/v1/alerts" ["sensor", "kind", "severity", "since", "until", "limit", "cursor", "after"] VIEWER, false;
+    /// Search incidents.
+    ListIncidents "list_incidents" Get "/api/v1/incidents" ["q", "state", "phase", "kind", "severity", "sensor", "src", "dst", "since", "until", "limit", "cursor"] VIEWER, false;
+    /// Read one incident.
+    ShowIncident "show_incident" Get "/api/v1/incidents/{id}" [] VIEWER, false;
+    /// Read the messages of one incident.
+    ListMessages "list_messages" Get "/api/v1/incidents/{id}/messages" ["limit", "cursor"] VIEWER, false;
+    /// Set the state of an incident, or add a note.
+    ChangeIncident "change_incident" Patch "/api/v1/incidents/{id}" ["state", "note"] ANALYST, true;
+    /// Set states of incidents, or add a note to them.
+    ChangeIncidents "change_incidents" Post "/api/v1/incidents/actions" ["ids", "state", "note"] ANALYST, true;
     /// Read the sensors and their state.
     ListSensors "list_sensors" Get "/api/v1/sensors" [] VIEWER, false;
     /// Read totals and the timeline.

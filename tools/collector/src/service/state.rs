@@ -13,7 +13,7 @@ use crate::events::EventBus;
 use crate::ingest::Sessions;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::store::{Files, ReadLimits, ReaderPool, StoreError};
+use crate::store::{Files, ReadLimits, ReaderPool, StoreError, WriterHandle};
 
 /// Everything that the use cases read from. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct Service {
     pub started: Timestamp,
     /// Turns true when the process stops; subscriptions end then.
     pub stopping: watch::Receiver<bool>,
+    /// The writer; none where nothing can be changed.
+    pub writer: Option<WriterHandle>,
 }
 
 impl Service {
@@ -62,7 +64,14 @@ impl Service {
             metrics,
             started: clock::now(),
             stopping,
+            writer: None,
         }
+    }
+
+    /// With a writer, through which users change what is stored.
+    #[must_use]
+    pub fn with_writer(self, writer: WriterHandle) -> Self {
+        Self { writer: Some(writer), ..self }
     }
 }
 

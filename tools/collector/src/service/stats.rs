@@ -10,7 +10,7 @@ use super::sensors::{SensorList, scoped_sensors};
 use super::state::within_deadline;
 use super::{Service, ServiceError};
 use crate::clock;
-use crate::model::{Accounting, AlertTotals, FleetAccounting, MinuteCounts, Sensor};
+use crate::model::{Accounting, AlertTotals, FleetAccounting, MinuteCounts, RemovedCounts, Sensor};
 
 /// Maximum length of the timeline, in minutes: one day.
 pub const MAX_MINUTES: u16 = 1_440;
@@ -38,6 +38,8 @@ pub struct Stats {
     pub runs_unclean: u64,
     /// Knowledge of the alerts of all sensors.
     pub accounting: FleetAccounting,
+    /// What was deleted to keep the limits of age and size.
+    pub removed: RemovedCounts,
     /// Alerts per minute of packet time, oldest first.
     pub per_minute: Vec<MinuteCounts>,
     /// Limits of clients that took effect since the start of this process, by name.
@@ -91,6 +93,7 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
         runs_unclean: sum(|sensor| sensor.run_ends.unclean()),
         totals: counts.totals,
         accounting: sensors.iter().map(known).collect(),
+        removed: if is_limited { RemovedCounts::default() } else { within_deadline(service.readers.removed()).await? },
         per_minute: counts.per_minute,
         limited: service.metrics.http.effective().collect(),
     })

@@ -10,7 +10,7 @@ use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
 
 use super::log_in::blocking;
-use crate::api::body::Members;
+use crate::api::members::Members;
 use crate::api::parameters::Parameters;
 use crate::api::{ApiState, Problem, render};
 use crate::clock;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::access::{Client, Credentials, Opened, SESSION_TIME};
 use crate::api::authenticate::{DEVICE_COOKIE, SESSION_COOKIE, cookie};
-use crate::api::body::Members;
+use crate::api::members::Members;
 use crate::api::{ApiState, Problem};
 use crate::service::{Caller, ChangeError, Operation, Service, accounts};
 

@@ -4,6 +4,7 @@ pub(super) mod accounts;
 pub(super) mod alerts;
 pub(super) mod enrollment;
 pub(super) mod health;
+pub(super) mod incidents;
 pub(super) mod log_in;
 pub(super) mod metrics;
 pub(super) mod sensors;

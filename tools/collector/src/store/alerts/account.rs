@@ -23,7 +23,7 @@ const NUMBERS: Rate = Rate::one_each(Duration::from_millis(1), Duration::from_se
 const RUNS: Rate = Rate::one_each(Duration::from_secs(5), Duration::from_secs(86_400));
 
 /// Bytes of the file that a row of `alerts` or `unreadable` and its index entries take, besides the alert itself.
-pub(super) const ALERT_ROW_BYTES: u64 = 120;
+pub(in crate::store) const ALERT_ROW_BYTES: u64 = 120;
 /// Bytes charged for a row of `gaps`.
 pub(super) const GAP_ROW_BYTES: u64 = 90;
 /// Bytes charged for a row of `runs`.

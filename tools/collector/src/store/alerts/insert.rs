@@ -480,8 +480,18 @@ mod tests {
         assert_eq!(refused(&mut connection, &more, StoreLimits::default()), Some(Limit::Runs));
         let bytes = number(&connection, "SELECT stored_bytes FROM sensors");
         let known = runs(1..=1);
-        assert_eq!(refused(&mut connection, &known, StoreLimits { sensor_bytes: bytes }), Some(Limit::Quota));
-        assert_eq!(refused(&mut connection, &known, StoreLimits { sensor_bytes: bytes + 1 }), None);
+        assert_eq!(
+            refused(&mut connection, &known, StoreLimits { sensor_bytes: bytes, ..StoreLimits::default() }),
+            Some(Limit::Quota)
+        );
+        assert_eq!(
+            refused(
+                &mut connection,
+                &known,
+                StoreLimits { sensor_bytes: bytes + 1, ..StoreLimits::default() }
+            ),
+            None
+        );
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         let file = std::fs::metadata(directory.path().join("db")).unwrap().len();
         println!("{bytes} bytes estimated, {file} in the file for 17,280 alerts in as many runs");

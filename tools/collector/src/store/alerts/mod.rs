@@ -7,3 +7,5 @@ pub(super) mod insert;
 pub(super) mod query;
 pub(super) mod scoped;
 pub(super) mod totals;
+
+pub(super) use account::ALERT_ROW_BYTES;

@@ -18,7 +18,7 @@ pub(in crate::store) fn totals(
     sensors: &[SensorId],
 ) -> Result<AlertTotals, StoreError> {
     let mut sql = String::from("SELECT kind, severity, count(*) FROM alerts WHERE TRUE");
-    among_sensors(&mut sql, Some(sensors));
+    among_sensors(&mut sql, "alerts.sensor", Some(sensors));
     sql.push_str(" GROUP BY kind, severity");
     totals_of(connection, &sql)
 }
@@ -37,7 +37,7 @@ pub(in crate::store) fn timeline(
         "SELECT time_us / {MINUTE_US} - ?1, severity, count(*) FROM alerts
          WHERE time_us >= ?1 * {MINUTE_US} AND time_us < (?2 + 1) * {MINUTE_US}"
     );
-    among_sensors(&mut sql, Some(sensors));
+    among_sensors(&mut sql, "alerts.sensor", Some(sensors));
     sql.push_str(" GROUP BY 1, severity");
     timeline_of(connection, &sql, now, count)
 }
