@@ -13,7 +13,7 @@ use crate::access::Access;
 use crate::api::render;
 use crate::clock;
 use crate::first_start::{self, InitRequest};
-use crate::log::{Log, printable};
+use crate::log::Log;
 use crate::model::{AuditRow, Groups, Role};
 use crate::service::Caller;
 use crate::service::accounts::{self, MAX_AUDIT_LEN, Rights};
@@ -228,5 +228,7 @@ fn line(row: &AuditRow, json: bool) -> String {
     }
     let AuditRow { id, at, who, whence, what, detail, result, .. } = row;
     let text = format!("{id:>6}  {}  {who}  from {whence}  {what}  {detail}: {result}", at.rfc3339());
-    format!("{}\n", printable(&text))
+    // The whole line, but nothing in it controls the terminal.
+    let plain: String = text.chars().map(|char| if char.is_control() { '?' } else { char }).collect();
+    format!("{plain}\n")
 }
