@@ -354,7 +354,10 @@ async fn foreign_incidents(client: &Client, cookie: &str, header: &str) {
         let all = client.get("/api/v1/incidents", &[&own]).await.json();
         let of = |name: &str| {
             let incidents = all["incidents"].as_array().unwrap();
-            incidents.iter().find(|incident| incident["sensor"] == name).map(|incident| incident["id"].to_string())
+            incidents
+                .iter()
+                .find(|incident| incident["sensor"] == name)
+                .map(|incident| incident["id"].to_string())
         };
         of("lyon-1").zip(of("wien-1"))
     };
@@ -364,7 +367,8 @@ async fn foreign_incidents(client: &Client, cookie: &str, header: &str) {
     assert!(listed.body.contains("wien-1") && !listed.body.contains("lyon-1"), "{listed:?}");
     for path in ["", "/messages"] {
         let of = |id: &str| format!("/api/v1/incidents/{id}{path}");
-        let statuses = (status(client, &of(&seen), header).await, status(client, &of(&foreign), header).await);
+        let statuses =
+            (status(client, &of(&seen), header).await, status(client, &of(&foreign), header).await);
         assert_eq!(statuses, (200, 404), "{path}");
     }
     let json = "Content-Type: application/json";
@@ -373,10 +377,16 @@ async fn foreign_incidents(client: &Client, cookie: &str, header: &str) {
     assert_eq!(client.send("PATCH", &path, &[header, json], body).await.status, 404);
     let body = format!("{{\"ids\":[{foreign},{seen}],\"state\":\"seen\"}}");
     let changed = client.send("POST", "/api/v1/incidents/actions", &[header, json], &body).await.json();
-    assert_eq!((changed["changed"].to_string(), changed["missing"].to_string()), (format!("[{seen}]"), format!("[{foreign}]")));
+    assert_eq!(
+        (changed["changed"].to_string(), changed["missing"].to_string()),
+        (format!("[{seen}]"), format!("[{foreign}]"))
+    );
     assert_eq!(client.get(&path, &[&own]).await.json()["state"], "new");
     let audit = client.get("/api/v1/audit?limit=1", &[&own]).await.json();
-    assert_eq!((&audit["audit"][0]["what"], &audit["audit"][0]["who"]), (&"change_incidents".into(), &"key limited".into()));
+    assert_eq!(
+        (&audit["audit"][0]["what"], &audit["audit"][0]["who"]),
+        (&"change_incidents".into(), &"key limited".into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -405,7 +415,9 @@ async fn each_operation_is_for_those_whom_its_declaration_names() {
             }
             let path = declared.path.replace("{name}", "no-such-one").replace("{sensor}", "no-such-one");
             let origin = client.origin();
-            let answer = client.send(declared.method.name(), &path, &[header, &origin, "Content-Type: application/json"], "").await;
+            let answer = client
+                .send(declared.method.name(), &path, &[header, &origin, "Content-Type: application/json"], "")
+                .await;
             // What is allowed fails for another reason: nothing is sent along, and there is no such object.
             let refusal = if level.is_some() { 403 } else { 401 };
             assert_eq!(answer.status != refusal, expected, "{} by {who}: {answer:?}", declared.name);

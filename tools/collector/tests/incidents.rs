@@ -60,7 +60,8 @@ async fn send_json(
     headers: &str,
     body: &str,
 ) -> (u16, String, Value) {
-    let origin = if headers.contains("Origin") { String::new() } else { format!("Origin: http://{http}\r\n") };
+    let origin =
+        if headers.contains("Origin") { String::new() } else { format!("Origin: http://{http}\r\n") };
     let text = format!(
         "{method} {path} HTTP/1.0\r\nHost: {http}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{origin}{headers}\r\n{body}",
         body.len()

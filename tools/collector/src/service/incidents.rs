@@ -1,7 +1,5 @@
 //! Incidents: search, one of them with its messages, and changes of state.
 
-use std::sync::Arc;
-
 use super::access::{Caller, authorize};
 use super::alerts::find_sensor;
 use super::operations::Operation;
@@ -17,18 +15,6 @@ use crate::store::StoreError;
 pub const MAX_CHANGED: usize = 1_000;
 /// Characters of a note.
 pub const MAX_NOTE_LEN: usize = 2_000;
-
-/// The user that a transport acts for, as it stands beside a change.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Actor(pub Arc<str>);
-
-impl Actor {
-    /// A user of the collector's own machine, who has not logged in.
-    #[must_use]
-    pub fn local() -> Self {
-        Self("local".into())
-    }
-}
 
 /// Request of [`list_incidents`].
 #[derive(Clone, Debug, Default)]

@@ -93,7 +93,11 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
         runs_unclean: sum(|sensor| sensor.run_ends.unclean()),
         totals: counts.totals,
         accounting: sensors.iter().map(known).collect(),
-        removed: if is_limited { RemovedCounts::default() } else { within_deadline(service.readers.removed()).await? },
+        removed: if is_limited {
+            RemovedCounts::default()
+        } else {
+            within_deadline(service.readers.removed()).await?
+        },
         per_minute: counts.per_minute,
         limited: service.metrics.http.effective().collect(),
     })

@@ -16,8 +16,8 @@ use crate::clock;
 use crate::http::{HttpLimit, Peer};
 use crate::model::{IncidentPhase, IncidentSelection, IncidentState, IncidentWord};
 use crate::service::{
-    Caller, IncidentAction, IncidentRequest, MAX_CHANGED, MAX_NOTE_LEN, MAX_PAGE_LEN,
-    change_incidents, list_incidents, list_messages, show_incident,
+    Caller, IncidentAction, IncidentRequest, MAX_CHANGED, MAX_NOTE_LEN, MAX_PAGE_LEN, change_incidents,
+    list_incidents, list_messages, show_incident,
 };
 
 const PARAMETERS: [&str; 12] =
@@ -215,6 +215,7 @@ fn request(given: Vec<(String, String)>, filter: &str) -> Result<IncidentRequest
         kinds: given.choices("kind", &Kind::ALL, Kind::name)?,
         severities: given.choices("severity", &Severity::ALL, Severity::name)?,
         sensor: None,
+        among: None,
         source: network(&mut given, "src")?,
         destination: network(&mut given, "dst")?,
         since: given.time("since", now)?,
