@@ -18,7 +18,7 @@ use sentinel_collector::model::Role;
 use sentinel_collector::tls::{Authority, CertificateFiles, Tls};
 use support::http::request;
 use support::tls::{ALL_VERSIONS, Client, NAME, set_up, start_set_up};
-use support::{files, log_text};
+use support::{eventually, files, log_text};
 
 fn made(directory: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
     let names = [
@@ -147,7 +147,8 @@ async fn half_a_handshake_is_closed_in_time() {
     let mut buffer = Vec::new();
     let read = tokio::io::AsyncReadExt::read_to_end(&mut silent, &mut buffer);
     let _ = tokio::time::timeout(Duration::from_secs(20), read).await.expect("it stays open");
-    assert_eq!(collector.metrics.http.limited(sentinel_collector::http::HttpLimit::HeaderTimeout), 1);
+    let limit = sentinel_collector::http::HttpLimit::HeaderTimeout;
+    eventually("it is counted", || async { collector.metrics.http.limited(limit) == 1 }).await;
     collector.stop().await;
 }
 

@@ -28,6 +28,7 @@
 mod access;
 pub mod accounts;
 mod alerts;
+mod change_error;
 mod error;
 mod health;
 mod incidents;
@@ -42,8 +43,8 @@ mod subscribe;
 mod testing;
 
 pub use access::{Caller, Forbidden, LoggedIn, authorize, operator_name};
-pub use accounts::ChangeError;
 pub use alerts::{AlertPage, AlertRequest, MAX_PAGE_LEN, list_alerts};
+pub use change_error::ChangeError;
 pub use error::ServiceError;
 pub use health::{Health, StoreHealth, health};
 pub use incidents::{
