@@ -171,8 +171,15 @@ async fn each_incident_of_the_store_is_found_by_its_source() {
             assert_eq!((status, ids(&page)), (200, vec![number]), "{query}");
         }
     }
-    let (_, page) = get_json(http, "/api/v1/incidents?q=nowhere").await;
-    assert!(ids(&page).is_empty() && page["next"].is_null() && page["reached"].is_string(), "{page}");
+    // In as many parts as a slow machine needs.
+    let mut path = "/api/v1/incidents?q=nowhere".to_owned();
+    loop {
+        let (_, page) = get_json(http, &path).await;
+        assert!(ids(&page).is_empty() && page["reached"].is_string(), "{page}");
+        assert_eq!(page["partial"], page["next"].is_string(), "{page}");
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/api/v1/incidents?q=nowhere&cursor={next}");
+    }
     for (query, parameter, allowed) in [
         ("src=10.0.0", "src", "192.0.2.7"),
         ("dst=10.0.0.0/33", "dst", "192.0.2.0/24"),

@@ -5,7 +5,7 @@ use sentinel_units::Timestamp;
 use serde_json::{Value, json};
 
 use super::render;
-use crate::model::{AlertRow, Incident, IncidentChange, IncidentPage, Removed, RemovedCounts};
+use crate::model::{AlertRow, Incident, IncidentChange, IncidentPage};
 use crate::service::IncidentDetail;
 
 /// `{"incidents": [...], "next", "partial", "reached", "behind"}`; `next` is what [`super::cursor`] made of the row number.
@@ -38,15 +38,6 @@ pub(super) fn messages(rows: &[AlertRow], next: Option<String>) -> String {
     let rows: Vec<String> = rows.iter().map(text).collect();
     let next = next.map_or_else(|| "null".to_owned(), |next| format!("\"{next}\""));
     format!("{{\"messages\":[{}],\"next\":{next}}}\n", rows.join(","))
-}
-
-/// What retention has deleted, by limit.
-pub(super) fn removed(counts: &RemovedCounts) -> Value {
-    let of = |removed: &Removed| {
-        let latest = (removed.alerts > 0).then(|| time(removed.latest));
-        json!({ "alerts": removed.alerts, "incidents": removed.incidents, "latest": latest })
-    };
-    json!({ "age": of(&counts.by_age), "size": of(&counts.by_size), "disk": of(&counts.by_disk) })
 }
 
 fn incident(incident: &Incident) -> Value {

@@ -55,7 +55,7 @@ impl Indexer {
     /// Errors of opening the database or of starting a thread; [`StoreError::Closed`] if another one follows the writer.
     pub fn start(files: &Files, writer: &mut Writer, settings: IndexerSettings) -> Result<Self, StoreError> {
         let connection = files.open_reader()?;
-        let room = Room { directory: files.directory().into() };
+        let room = Room::new(files.directory().into());
         let follower = writer.follower().ok_or(StoreError::Closed)?;
         let started = Instant::now();
         let state = State {

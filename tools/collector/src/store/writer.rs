@@ -23,7 +23,7 @@ use crate::model::{CopiedKey, CopySign, Delivery, Event, HeadText, Receipt, Stor
 /// First and longest wait after a failed commit; it doubles in between.
 const RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// Transactions of deliveries after which background work has its turn, if there is some.
-const TURNS: u32 = 4;
+const TURNS: u32 = 16;
 /// Time between two log lines about a lasting failure.
 const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 

@@ -11,9 +11,10 @@ use crate::store::StoreError;
 
 /// Part of the disk, in percent, above which nothing more is taken of it.
 const DISK_PERCENT: u64 = 90;
-/// Bytes within the file that are kept free for new alerts while the disk is nearly full: minutes of the highest rate.
-const RESERVE: u64 = 64 << 20;
-
+/// Part of the file that is kept free for new alerts while the disk is nearly full. Not more: whoever fills the disk must not wipe the store.
+const RESERVE_PART: u64 = 8;
+/// Length of the file below which it is not what fills a disk.
+const SMALL: u64 = 256 << 20;
 /// Bytes of a page.
 const DEFAULT_PAGE: u64 = 4_096;
 
@@ -44,10 +45,23 @@ impl RetentionLimits {
 /// Room of the disk with the store.
 #[derive(Debug)]
 pub(in crate::store) struct Room {
-    pub(in crate::store) directory: PathBuf,
+    directory: PathBuf,
+    disk_percent: u64,
+    small: u64,
 }
 
 impl Room {
+    /// Room of the disk that has `directory`.
+    pub(in crate::store) const fn new(directory: PathBuf) -> Self {
+        Self { directory, disk_percent: DISK_PERCENT, small: SMALL }
+    }
+
+    /// Room of a disk that is full in the eyes of a store of at least `small` bytes.
+    #[cfg(test)]
+    pub(super) const fn full(directory: PathBuf, small: u64) -> Self {
+        Self { directory, disk_percent: 0, small }
+    }
+
     /// The limit of size that is exceeded.
     ///
     /// # Errors
@@ -69,7 +83,8 @@ impl Room {
             return Ok(Some(Reason::Size));
         }
         // Deleting gives nothing back to the disk, but room within the file.
-        let is_short = free.saturating_mul(page) < RESERVE && self.is_disk_full();
+        let is_large = pages.saturating_mul(page) >= self.small;
+        let is_short = is_large && free < pages / RESERVE_PART && self.is_disk_full();
         Ok(is_short.then_some(Reason::Disk))
     }
 
@@ -78,7 +93,7 @@ impl Room {
         rustix::fs::statvfs(&self.directory).is_ok_and(|disk| {
             let used = disk.f_blocks.saturating_sub(disk.f_bfree);
             let usable = used.saturating_add(disk.f_bavail);
-            usable > 0 && used.saturating_mul(100) >= usable.saturating_mul(DISK_PERCENT)
+            usable > 0 && used.saturating_mul(100) >= usable.saturating_mul(self.disk_percent)
         })
     }
 }

@@ -29,12 +29,16 @@ fn deliver(connection: &mut Connection, messages: impl Iterator<Item = (u64, u32
 }
 
 fn room() -> Room {
-    Room { directory: "/nonexistent".into() } // no disk to ask about: not full
+    Room::new("/nonexistent".into()) // no disk to ask about: not full
 }
 
 fn find_all(connection: &Connection, now: Timestamp, limits: &RetentionLimits) -> u32 {
+    find_with(connection, now, limits, &room())
+}
+
+fn find_with(connection: &Connection, now: Timestamp, limits: &RetentionLimits, room: &Room) -> u32 {
     let (mut after, mut rounds) = (0, 0);
-    while let Some(expired) = find(connection, after, now, (limits, &room())).unwrap() {
+    while let Some(expired) = find(connection, after, now, (limits, room)).unwrap() {
         after = expired.end;
         let transaction = connection.unchecked_transaction().unwrap();
         remove(&transaction, &expired).unwrap();
@@ -139,4 +143,22 @@ fn an_incident_that_went_on_since_it_was_found_is_left() {
     deliver(&mut connection, [(3, 1, Phase::Update)].into_iter());
     remove(&connection, &found).unwrap();
     assert_eq!((incidents(&connection), rows(&connection, "alerts")), (vec![1], 3));
+}
+
+/// A disk that others had filled to 93 % made a store of 10 MB delete all it had.
+#[test]
+fn a_full_disk_takes_an_eighth_of_a_large_store_and_nothing_of_a_small_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut connection = open(&directory.path().join("db"));
+    for first in (1..8_000).step_by(1_000) {
+        let messages = (first..first + 1_000).map(|seq| (seq, u32::try_from(seq).unwrap(), Phase::Close));
+        deliver(&mut connection, messages);
+    }
+    let none = RetentionLimits { age: None, bytes: None };
+    let full = |small| Room::full(directory.path().into(), small);
+    assert_eq!(find_with(&connection, LATER, &none, &full(1 << 30)), 0);
+    assert!(find_with(&connection, LATER, &none, &full(0)) > 0);
+    let left = rows(&connection, "alerts");
+    assert!((6_000..7_900).contains(&left), "{left} of 8,000");
+    assert_eq!(counts(&connection).unwrap().by_disk.alerts, u64::try_from(8_000 - left).unwrap());
 }
