@@ -1,7 +1,7 @@
 //! The HTTP interface: REST, server-sent events and metrics, as adapters of [`crate::service`].
 //!
 //! A handler parses parameters into the input of a use case, calls it, and renders the result; [`render`] is the
-//! only place where the domain becomes JSON. Each request passes [`authenticate`], which finds out who sends it.
+//! only place where the domain becomes JSON. Each request passes `authenticate`, which finds out who sends it.
 
 mod authenticate;
 mod body;
