@@ -11,7 +11,7 @@ pub struct StoreLimits {
     pub retention: RetentionLimits,
 }
 
-/// 1 GiB of one sensor: about six million alerts. The retention of [`RetentionLimits::default`].
+/// 1 GiB of one sensor: about three million alerts. The retention of [`RetentionLimits::default`].
 impl Default for StoreLimits {
     fn default() -> Self {
         Self { sensor_bytes: 1 << 30, retention: RetentionLimits::default() }

@@ -275,6 +275,7 @@ mod tests {
     use sentinel_uplink::GapReason;
 
     use super::*;
+    use crate::store::incidents;
     use crate::store::testing::{commit, delivery, open};
 
     fn number(connection: &Connection, sql: &str) -> u64 {
@@ -492,6 +493,12 @@ mod tests {
             ),
             None
         );
+        // With the incidents that follow from them, which are the sensor's doing as well.
+        while let Some(batch) = incidents::batch::read(&connection, 5_000).unwrap() {
+            let transaction = connection.transaction().unwrap();
+            incidents::apply::apply(&transaction, &batch).unwrap();
+            transaction.commit().unwrap();
+        }
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         let file = std::fs::metadata(directory.path().join("db")).unwrap().len();
         println!("{bytes} bytes estimated, {file} in the file for 17,280 alerts in as many runs");
