@@ -94,7 +94,7 @@ async fn load(
         *promised.asked.entry(id).or_default() += 1;
         let body = "{\"note\":\"looked at\",\"state\":\"seen\"}";
         let text = format!(
-            "PATCH /api/v1/incidents/{id} HTTP/1.0\r\nHost: {http}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "PATCH /api/v1/incidents/{id} HTTP/1.0\r\nHost: {http}\r\nOrigin: http://{http}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         if request(http, &text).await.0 == 200 {
