@@ -1,22 +1,28 @@
 //! The command line. Every setting is a flag and an environment variable.
 
+mod access;
+
 use std::env::VarError;
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::log::{Log, printable};
+use crate::configuration::{self, Configuration};
+use crate::log::Log;
+use crate::model::Loopback;
 use crate::run::CollectorSettings;
-use crate::service::{self, Caller, TokenRequest};
-use crate::store::{Files, StoreLimits};
+use crate::service::{self, Caller, TokenRequest, operator_name};
+use crate::store::{Files, RetentionLimits, StoreLimits};
 use crate::time_text::parse_span;
+use crate::tls::CertificateFiles;
 use crate::watch::WatchOptions;
 use crate::{enroll, run, watch};
+use access::{AuditArguments, InitArguments, KeysAction, UsersAction};
 
 /// Collector of Sentinel: stores the alerts of many sensors, encrypted, and serves them.
 #[derive(Debug, Parser)]
@@ -30,6 +36,20 @@ pub struct Arguments {
 enum Command {
     /// Receive alerts and serve the page and the API until SIGTERM or Ctrl+C.
     Run(RunArguments),
+    /// Make certificates, an administrator code, an API key and settings, so that other machines can be let in.
+    Init(InitArguments),
+    /// Show who did what, newest first, or check that nothing of it has been changed.
+    Audit(AuditArguments),
+    /// Show users, or let an administrator set a password.
+    Users {
+        #[command(subcommand)]
+        action: UsersAction,
+    },
+    /// Show, make and remove API keys.
+    Keys {
+        #[command(subcommand)]
+        action: KeysAction,
+    },
     /// Print a one-time token that enrolls one sensor.
     Enroll(EnrollArguments),
     /// List the sensors with their stored and lost alerts.
@@ -67,6 +87,15 @@ enum SensorAction {
         store: StoreArguments,
         /// Name, number or public key of the sensor.
         sensor: String,
+    },
+    /// Put a sensor into groups, such as sites, and no others; users and keys can be limited to groups.
+    Group {
+        #[command(flatten)]
+        store: StoreArguments,
+        /// Name, number or public key of the sensor.
+        sensor: String,
+        /// Names of the groups; none takes it out of all.
+        groups: Vec<String>,
     },
     /// Let a sensor replace its key, now or when it connects the next time.
     Rotate {
@@ -146,20 +175,27 @@ const KEY_HELP: &str = "The database is encrypted with the key in SENTINEL_DB_KE
 struct RunArguments {
     #[command(flatten)]
     store: StoreArguments,
-    /// Address for sensors.
-    #[arg(long, env = "SENTINEL_COLLECTOR_LISTEN", value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
-    listen: SocketAddr,
-    /// Address for the page and the API.
-    #[arg(
-        long,
-        env = "SENTINEL_COLLECTOR_HTTP",
-        value_name = "ADDRESS:PORT",
-        default_value = "127.0.0.1:8080"
-    )]
-    http: SocketAddr,
-    /// Allow --http to be an address that other machines reach. There is no log-in: every machine that reaches it
-    /// can read every alert.
-    #[arg(long, env = "SENTINEL_COLLECTOR_HTTP_ALLOW_REMOTE")]
+    /// Settings that `init` has made; flags and variables win. Without it DIR/collector.toml, if there is one.
+    #[arg(long, env = "SENTINEL_COLLECTOR_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address for sensors [default: 0.0.0.0:4477].
+    #[arg(long, env = "SENTINEL_COLLECTOR_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Address for the page and the API [default: 127.0.0.1:8080]. One that other machines reach needs a certificate.
+    #[arg(long, env = "SENTINEL_COLLECTOR_HTTP", value_name = "ADDRESS:PORT")]
+    http: Option<SocketAddr>,
+    /// Certificate for --http with those that signed it, as PEM. SIGHUP reads it again.
+    #[arg(long, env = "SENTINEL_COLLECTOR_CERTIFICATE", value_name = "FILE", requires = "certificate_key")]
+    certificate: Option<PathBuf>,
+    /// Its private key, as PEM.
+    #[arg(long, env = "SENTINEL_COLLECTOR_CERTIFICATE_KEY", value_name = "FILE", requires = "certificate")]
+    certificate_key: Option<PathBuf>,
+    /// Role of clients on this machine that have not logged in: none, viewer, analyst, operator or admin [default: analyst, and
+    /// none after `init`].
+    #[arg(long, env = "SENTINEL_COLLECTOR_LOOPBACK", value_name = "ROLE", value_parser = configuration::loopback)]
+    loopback: Option<Loopback>,
+    /// Is gone.
+    #[arg(long, env = "SENTINEL_COLLECTOR_HTTP_ALLOW_REMOTE", hide = true)]
     http_allow_remote: bool,
     /// Append log lines to this file instead of standard error.
     #[arg(long, env = "SENTINEL_COLLECTOR_LOG", value_name = "FILE")]
@@ -172,9 +208,26 @@ struct RunArguments {
     #[arg(long, env = "SENTINEL_COLLECTOR_SENSOR_QUOTA", value_name = "MIB", default_value_t = 1_024,
           value_parser = clap::value_parser!(u32).range(1..))]
     sensor_quota: u32,
+    /// Days after its last message for which an incident and its alerts are kept. Open incidents are always kept.
+    #[arg(long, env = "SENTINEL_COLLECTOR_KEEP_DAYS", value_name = "DAYS", default_value_t = 90,
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    keep_days: u32,
+    /// MiB of the store above which the oldest incidents go, if --keep-days would still keep them.
+    #[arg(long, env = "SENTINEL_COLLECTOR_KEEP_SIZE", value_name = "MIB", default_value_t = 10_240,
+          value_parser = clap::value_parser!(u32).range(16..))]
+    keep_size: u32,
 }
 
-const DEFAULT_LISTEN: &str = "0.0.0.0:4477";
+impl RunArguments {
+    fn store_limits(&self) -> StoreLimits {
+        let age = Duration::from_secs(u64::from(self.keep_days) * 86_400);
+        let retention = RetentionLimits { age: Some(age), bytes: Some(u64::from(self.keep_size) << 20) };
+        StoreLimits { sensor_bytes: u64::from(self.sensor_quota) << 20, retention }
+    }
+}
+
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 4477);
+const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 #[derive(Args, Debug)]
 #[command(after_help = KEY_HELP)]
@@ -191,7 +244,7 @@ struct EnrollArguments {
     #[arg(long, env = "SENTINEL_COLLECTOR_ADDRESS", value_name = "HOST:PORT")]
     address: Option<String>,
     /// Address on which the collector listens; supplies the port if there is no --address.
-    #[arg(long, env = "SENTINEL_COLLECTOR_LISTEN", value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
+    #[arg(long, env = "SENTINEL_COLLECTOR_LISTEN", value_name = "ADDRESS:PORT", default_value_t = DEFAULT_LISTEN)]
     listen: SocketAddr,
     /// Validity of the token, such as 30m, 24h or 7d.
     #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = span)]
@@ -222,6 +275,12 @@ struct WatchArguments {
     /// The collector's HTTP address.
     #[arg(long, env = "SENTINEL_COLLECTOR_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
+    /// File of an API key, which only you may read; else the key is taken from `SENTINEL_COLLECTOR_KEY`.
+    #[arg(long, env = "SENTINEL_COLLECTOR_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Certificates that may sign the collector's, such as certs/ca.crt of `init`; else those that the system trusts.
+    #[arg(long, env = "SENTINEL_COLLECTOR_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Print the sensors once, as a table.
     #[arg(long)]
     sensors: bool,
@@ -238,27 +297,28 @@ impl Arguments {
     /// Errors of the command, with their causes, as one line for the operator.
     pub fn execute(self) -> anyhow::Result<()> {
         match self.command {
-            Command::Run(arguments) => run::run(CollectorSettings {
-                files: arguments.store.files()?,
-                listen: arguments.listen,
-                http: arguments.http,
-                http_allow_remote: arguments.http_allow_remote,
-                log: open_log(arguments.log.as_deref())?,
-                max_connections: usize::try_from(arguments.max_connections).unwrap_or(usize::MAX),
-                store_limits: StoreLimits { sensor_bytes: u64::from(arguments.sensor_quota) << 20 },
-            }),
+            Command::Run(arguments) => run::run(arguments.settings()?),
+            Command::Init(arguments) => arguments.execute(),
+            Command::Audit(arguments) => arguments.execute(),
+            Command::Users { action } => action.execute(),
+            Command::Keys { action } => action.execute(),
             Command::Enroll(arguments) => arguments.execute(),
             Command::Sensors { action: Some(action), .. } => action.execute(),
             Command::Key { action } => action.execute(),
             Command::Sensors { store, json, action: None } => {
-                let sensors = service::stored_sensors(&store.existing_files()?, Caller::Operator)?;
+                let sensors = service::stored_sensors(&store.existing_files()?, &Caller::Operator)?;
                 print(&enroll::listing(&sensors, json))
             }
             Command::Revoke { store, sensor } => {
-                let revoked = service::revoke_sensor(&store.existing_files()?, Caller::Operator, &sensor)?;
+                let revoked = service::revoke_sensor(&store.existing_files()?, &Caller::Operator, &sensor)?;
                 print(&format!("revoked {}\n", revoked.name))
             }
             Command::Watch(arguments) => watch::watch(&WatchOptions {
+                key: watch::Key::find(
+                    arguments.key_file.as_deref(),
+                    std::env::var("SENTINEL_COLLECTOR_KEY").ok(),
+                )?,
+                authority: arguments.ca,
                 url: arguments.url,
                 sensors: arguments.sensors,
                 last: arguments.last,
@@ -269,17 +329,53 @@ impl Arguments {
     }
 }
 
+impl RunArguments {
+    fn settings(self) -> anyhow::Result<CollectorSettings> {
+        if self.http_allow_remote {
+            bail!(
+                "--http-allow-remote (SENTINEL_COLLECTOR_HTTP_ALLOW_REMOTE) is gone: other machines get in only over TLS with a \
+                 log-in. Run `sentinel-collector init --name HOST` once, then `run` without it"
+            );
+        }
+        let (files, store_limits) = (self.store.files()?, self.store_limits());
+        let given = Configuration::load(self.config.as_deref(), files.directory())?;
+        let certificate = match (self.certificate, self.certificate_key) {
+            (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
+            _ => given.certificate,
+        };
+        let (listen, http) = (given.listen.unwrap_or(DEFAULT_LISTEN), given.http.unwrap_or(DEFAULT_HTTP));
+        Ok(CollectorSettings {
+            listen: self.listen.unwrap_or(listen),
+            http: self.http.unwrap_or(http),
+            certificate,
+            loopback: self.loopback.unwrap_or(given.loopback),
+            log: open_log(self.log.as_deref())?,
+            max_connections: usize::try_from(self.max_connections).unwrap_or(usize::MAX),
+            store_limits,
+            files,
+        })
+    }
+}
+
 impl SensorAction {
     fn execute(self) -> anyhow::Result<()> {
         match self {
             Self::Acknowledge { store, sensor } => {
-                let (name, runs) =
-                    service::acknowledge_runs(&store.existing_files()?, Caller::Operator, &sensor, &who())?;
+                let (name, runs) = service::acknowledge_runs(
+                    &store.existing_files()?,
+                    &Caller::Operator,
+                    &sensor,
+                    &operator_name(),
+                )?;
                 let runs = if runs == 1 { "1 unclean run".into() } else { format!("{runs} unclean runs") };
                 print(&format!("{runs} of {name} acknowledged\n"))
             }
+            Self::Group { store, sensor, groups } => {
+                print(&access::set_groups(store.existing_files()?, &sensor, groups)?)
+            }
             Self::Rotate { store, sensor } => {
-                let sensor = service::rotate_sensor_key(&store.existing_files()?, Caller::Operator, &sensor)?;
+                let sensor =
+                    service::rotate_sensor_key(&store.existing_files()?, &Caller::Operator, &sensor)?;
                 print(&format!(
                     "{} replaces its key when it is connected, from version 3 of the protocol on\n",
                     sensor.name
@@ -287,12 +383,6 @@ impl SensorAction {
             }
         }
     }
-}
-
-/// User who runs the command, behind sudo if need be: for the record, not for authorisation.
-fn who() -> String {
-    let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    name.map_or_else(|| "unknown".into(), |name| printable(&name).chars().take(64).collect())
 }
 
 impl KeyAction {
@@ -323,7 +413,7 @@ impl EnrollArguments {
         let name = self.name.unwrap_or_default();
         let collector = enroll::identity(&files)?.public();
         let request = TokenRequest { name: &name, address: &address, collector, expires: self.expires };
-        let token = service::create_token(&files, Caller::Operator, &request)?;
+        let token = service::create_token(&files, &Caller::Operator, &request)?;
         // Only the token goes to standard output, for scripts; the explanation goes to standard error.
         eprintln!(
             "One sensor can use this token within {}. It connects to {address}; if it cannot reach that address, make\n\

@@ -19,13 +19,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod api;
 pub mod cli;
 pub mod clock;
+pub mod configuration;
 pub mod dashboard;
 pub mod enroll;
 pub mod events;
 pub mod file_limit;
+pub mod first_start;
 pub mod http;
 pub mod ingest;
 pub mod log;
@@ -37,4 +40,5 @@ pub mod service;
 pub mod store;
 pub mod threads;
 pub mod time_text;
+pub mod tls;
 pub mod watch;

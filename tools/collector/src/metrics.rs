@@ -15,7 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use sentinel_alert::{Kind, Severity};
 
 use crate::http::HttpMetrics;
-use crate::model::{AlertTotals, Delivery, Limit, Receipt};
+use crate::model::{AlertTotals, Delivery, Limit, Receipt, RemovedCounts};
 
 /// Kind and severity of alerts.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -128,6 +128,15 @@ pub struct LimitLabels {
     pub limit: &'static str,
 }
 
+/// Label of [`Metrics::removed`].
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct RemovedLabels {
+    /// `age`, `size` or `disk`.
+    pub reason: &'static str,
+    /// `alerts` or `incidents`.
+    pub what: &'static str,
+}
+
 /// Every counter of the collector.
 #[derive(Debug)]
 pub struct Metrics {
@@ -165,6 +174,10 @@ pub struct Metrics {
     pub copied_keys: Counter,
     /// 1 while commits fail.
     pub store_failing: Gauge,
+    /// Stored alerts that are not yet part of an incident.
+    pub index_behind: Gauge,
+    /// Alerts and incidents that were deleted to keep a limit, by limit, since the store was made.
+    pub removed: Family<RemovedLabels, Gauge>,
     /// HTTP server.
     pub http: Arc<HttpMetrics>,
 }
@@ -190,6 +203,8 @@ impl Metrics {
             ingest_seconds: Histogram::new(buckets()),
             commit_seconds: Histogram::new(buckets()),
             store_errors: Counter::default(),
+            index_behind: Gauge::default(),
+            removed: Family::default(),
             http: Arc::default(),
             log_heads_contradicted: Counter::default(),
             copied_keys: Counter::default(),
@@ -197,6 +212,7 @@ impl Metrics {
         for reason in RejectionCause::ALL {
             drop(metrics.rejected.get_or_create(&RejectionLabels { reason })); // creates the series, with zero
         }
+        metrics.set_removed(&RemovedCounts::default()); // creates the series, with zero
         for limit in Limit::ALL {
             metrics.count_limit(limit, 0);
         }
@@ -245,6 +261,16 @@ impl Metrics {
             "Signs that two devices use the key of one sensor",
             self.copied_keys.clone(),
         );
+        to.register(
+            "index_behind",
+            "Stored alerts that are not yet part of an incident",
+            self.index_behind.clone(),
+        );
+        to.register(
+            "removed",
+            "Alerts and incidents deleted to keep a limit since the store was made, by limit",
+            self.removed.clone(),
+        );
         to.register("store_errors", "Failed commits, each attempt", self.store_errors.clone());
         self.http.register(to);
         self
@@ -271,6 +297,17 @@ impl Metrics {
         self.lost.inc_by(receipt.lost);
         self.unclean_runs.inc_by(receipt.unclean);
         self.unreadable.inc_by(u64::try_from(delivery.unreadable.len()).unwrap_or_default());
+    }
+
+    /// Shows what the store says was deleted.
+    pub fn set_removed(&self, counts: &RemovedCounts) {
+        for (reason, removed) in [("age", counts.by_age), ("size", counts.by_size), ("disk", counts.by_disk)]
+        {
+            for (what, number) in [("alerts", removed.alerts), ("incidents", removed.incidents)] {
+                let series = self.removed.get_or_create(&RemovedLabels { reason, what });
+                series.set(i64::try_from(number).unwrap_or(i64::MAX));
+            }
+        }
     }
 
     /// Returns true if the latest commit failed.

@@ -216,7 +216,7 @@ const LISTED: &str = concat!(
     "\n"
 );
 
-const STATS: &str = r#"{"alerts":{"accounting":{"state":"no_gap","text":"no gap up to the last alert received"},"by_kind":{BY_KIND},"by_severity":{"critical":0,"high":0,"info":0,"low":0,"medium":2},"duplicate":0,"lost":0,"missing":0,"runs_unclean":0,"stored":2},"limited":{},"per_minute":[{"critical":0,"high":0,"info":0,"low":0,"medium":0,"minute":*},{"critical":0,"high":0,"info":0,"low":0,"medium":0,"minute":*}],"sensors":{"connected":1,"enrolled":1,"revoked":0},"store_bytes":*,"time":*,"uptime_s":*}"#;
+const STATS: &str = r#"{"alerts":{"accounting":{"state":"no_gap","text":"no gap up to the last alert received"},"by_kind":{BY_KIND},"by_severity":{"critical":0,"high":0,"info":0,"low":0,"medium":2},"duplicate":0,"lost":0,"missing":0,"runs_unclean":0,"stored":2},"limited":{},"per_minute":[{"critical":0,"high":0,"info":0,"low":0,"medium":0,"minute":*},{"critical":0,"high":0,"info":0,"low":0,"medium":0,"minute":*}],"removed":{"age":{"alerts":0,"incidents":0,"latest":null},"disk":{"alerts":0,"incidents":0,"latest":null},"size":{"alerts":0,"incidents":0,"latest":null}},"sensors":{"connected":1,"enrolled":1,"revoked":0},"store_bytes":*,"time":*,"uptime_s":*}"#;
 
 const HEALTH: &str = r#"{"sensors_connected":1,"status":"ok","store":"ok","uptime_s":*,"version":*}"#;
 
@@ -260,6 +260,7 @@ sentinel_collector_http_limited_total{limit="request_timeout"}
 sentinel_collector_http_limited_total{limit="searches"}
 sentinel_collector_http_limited_total{limit="searches_per_address"}
 sentinel_collector_http_limited_total{limit="slow_reader"}
+sentinel_collector_index_behind
 sentinel_collector_limits_total{limit="alert_rate"}
 sentinel_collector_limits_total{limit="gap_rate"}
 sentinel_collector_limits_total{limit="numbers"}
@@ -268,6 +269,12 @@ sentinel_collector_limits_total{limit="runs"}
 sentinel_collector_limits_total{limit="sessions"}
 sentinel_collector_limits_total{limit="telemetry_rate"}
 sentinel_collector_log_heads_contradicted_total
+sentinel_collector_removed{reason="age",what="alerts"}
+sentinel_collector_removed{reason="age",what="incidents"}
+sentinel_collector_removed{reason="disk",what="alerts"}
+sentinel_collector_removed{reason="disk",what="incidents"}
+sentinel_collector_removed{reason="size",what="alerts"}
+sentinel_collector_removed{reason="size",what="incidents"}
 sentinel_collector_runs_unclean_total
 sentinel_collector_sensors_connected
 sentinel_collector_start_time_seconds
@@ -321,7 +328,7 @@ const PROBLEMS: [(&str, u16, &str); 8] = [
     (
         "/api/v2",
         404,
-        r#"{"allowed":["/","/health","/metrics","/api/v1/alerts","/api/v1/sensors","/api/v1/stats","/api/v1/events"],"error":"there is no /api/v2"}"#,
+        r#"{"allowed":["/","/health","/metrics","/api/v1/alerts","/api/v1/incidents","/api/v1/incidents/{id}","/api/v1/incidents/{id}/messages","/api/v1/incidents/actions","/api/v1/sensors","/api/v1/stats","/api/v1/events","/api/v1/login","/api/v1/administrator","/api/v1/logout","/api/v1/me","/api/v1/me/password","/api/v1/me/totp","/api/v1/users","/api/v1/users/{name}","/api/v1/users/{name}/logins"],"error":"there is no /api/v2"}"#,
     ),
 ];
 

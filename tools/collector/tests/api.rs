@@ -10,15 +10,12 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use sentinel_collector::log::Log;
 use sentinel_collector::run::{CollectorSettings, RunningCollector};
-use sentinel_collector::store::StoreLimits;
 use sentinel_uplink::{Counter, Telemetry, ToCollector};
 use support::http::{get, get_json, metric, request, request_with_headers};
 use support::sensor::{SensorClient, connected, enrolled};
-use support::{WAIT_TIMEOUT, eventually, files, start};
+use support::{WAIT_TIMEOUT, eventually, settings, start};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
@@ -148,7 +145,7 @@ async fn a_wrong_parameter_is_answered_with_the_allowed_values() {
     let (status, body) =
         request(http, &format!("DELETE /api/v1/alerts HTTP/1.0\r\nHost: {http}\r\n\r\n")).await;
     assert_eq!(status, 405);
-    assert!(body.contains("only reads"), "{body}");
+    assert!(body.contains("\"allowed\":[\"GET\"]"), "{body}");
     collector.stop().await;
 }
 
@@ -315,9 +312,15 @@ async fn the_page_is_complete_and_foreign_hosts_are_rejected() {
     let http = collector.http;
     for (path, media_type) in [
         ("/", "text/html"),
+        ("/login", "text/html"),
+        ("/start", "text/html"),
+        ("/account.css", "text/css"),
+        ("/account.js", "text/javascript"),
+        ("/session.js", "text/javascript"),
         ("/page.css", "text/css"),
         ("/kinds.js", "text/javascript"),
         ("/feed.js", "text/javascript"),
+        ("/incidents.js", "text/javascript"),
         ("/page.js", "text/javascript"),
         ("/favicon.svg", "image/svg"),
     ] {
@@ -342,21 +345,10 @@ async fn the_page_is_complete_and_foreign_hosts_are_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_remote_http_address_needs_permission() {
+async fn a_remote_http_address_needs_a_certificate() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = |http_allow_remote| CollectorSettings {
-        files: files(directory.path()),
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        http: SocketAddr::from(([0, 0, 0, 0], 0)),
-        http_allow_remote,
-        log: Log::open(Some(&directory.path().join("log"))).unwrap(),
-        max_connections: 10,
-        store_limits: StoreLimits::default(),
-    };
-    let error = RunningCollector::start(settings(false)).await.unwrap_err().to_string();
-    assert!(error.contains("--http-allow-remote") && error.contains("read every alert"), "{error}");
-    let collector = RunningCollector::start(settings(true)).await.unwrap();
-    let (status, _) = get(SocketAddr::from(([127, 0, 0, 1], collector.http.port())), "/health").await;
-    assert_eq!(status, 200);
-    tokio::time::timeout(Duration::from_secs(10), collector.stop()).await.expect("stops");
+    let http = SocketAddr::from(([0, 0, 0, 0], 0));
+    let settings = CollectorSettings { http, ..settings(directory.path(), 10) };
+    let error = RunningCollector::start(settings).await.unwrap_err().to_string();
+    assert!(error.contains("needs TLS and a log-in") && error.contains("init --name"), "{error}");
 }

@@ -105,6 +105,13 @@ impl Collector {
         lines.collect::<Vec<_>>().join(" ").replace("le=", "")
     }
 
+    /// Stored alerts that are not part of an incident yet; none of a program that makes no incidents.
+    async fn behind(&self) -> usize {
+        let (_, text) = get(self.http, "/metrics").await;
+        let line = text.lines().find_map(|line| line.strip_prefix("sentinel_collector_index_behind "));
+        line.and_then(|number| number.parse().ok()).unwrap_or_default()
+    }
+
     /// Lines of the metrics about rejections and limits that are not zero.
     async fn refusals(&self) -> String {
         let (_, text) = get(self.http, "/metrics").await;
@@ -192,7 +199,7 @@ async fn drain(
         while acked < last {
             while in_flight.len() < 16 && next <= last {
                 let end = last.min(next + 63);
-                in_flight.push_back((peer.send_alerts(1, next..=end).await, Instant::now()));
+                in_flight.push_back((peer.send_messages(1, next..=end).await, Instant::now()));
                 next = end + 1;
             }
             let Some(Received::Ack(id)) = peer.next_within(ACK_WAIT).await else {
@@ -260,6 +267,12 @@ fn alerts_per_second() {
         }
     });
     let collected = rate(rows, started.elapsed());
+    let (behind, followed) = (runtime(0).block_on(collector.behind()), Instant::now());
+    while runtime(0).block_on(collector.behind()) > 0 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (caught_up, in_all) = (rate(behind, followed.elapsed()), rate(rows, started.elapsed()));
+    println!("incidents: {behind} behind at the end, then {caught_up} alerts/s; {in_all} alerts/s in all");
     println!("{count} sensors, {alerts} alerts each: {collected} alerts/s, {}", collector.resident_kib());
     println!(
         "plain SQLite, one table without an index: {plain} rows/s, of which {} %",

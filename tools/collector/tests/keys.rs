@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use sentinel_alert::{AlertId, Severity};
 use sentinel_collector::enroll::{key_status, rotate_key};
+use sentinel_collector::model::Role;
 use sentinel_collector::service::{Caller, acknowledge_runs, rotate_sensor_key};
 use sentinel_units::{Address, Uptime};
 use sentinel_uplink::{
@@ -165,7 +166,7 @@ async fn the_operator_asks_for_a_new_key() {
     let collector = start(directory.path()).await;
     let to = collector.listen;
     let (pair, key) = enrolled(directory.path(), to, "a").await;
-    rotate_sensor_key(&files(directory.path()), Caller::Operator, "a").unwrap();
+    rotate_sensor_key(&files(directory.path()), &Caller::Operator, "a").unwrap();
     let asked = || async {
         let (mut peer, _) = connected_run(to, &pair, &key, (1, 0, 11)).await;
         peer.next_within(Duration::from_millis(100)).await == Some(Received::ReplaceKey)
@@ -182,7 +183,7 @@ async fn the_operator_asks_for_a_new_key() {
     assert_eq!(peer.next_within(Duration::from_millis(100)).await, None);
     let (_, body) = get_json(collector.http, "/api/v1/sensors").await;
     assert_eq!(body["sensors"][0]["key_replacement_requested"], false);
-    rotate_sensor_key(&files(directory.path()), Caller::Operator, "a").unwrap();
+    rotate_sensor_key(&files(directory.path()), &Caller::Operator, "a").unwrap();
     let mut is_asked = false;
     for _ in 0..50 {
         show_life(&mut peer).await;
@@ -485,14 +486,14 @@ async fn an_acknowledged_run_is_not_open_any_more() {
     let state = || async { get_json(collector.http, "/api/v1/sensors").await.1["sensors"][0].clone() };
     assert_eq!(state().await["accounting"]["state"], "unknown");
     let files = files(directory.path());
-    assert!(acknowledge_runs(&files, Caller::Anonymous, "a", "anna").is_err());
+    assert!(acknowledge_runs(&files, &Caller::Loopback(Role::Operator), "a", "anna").is_err());
     assert!(
-        acknowledge_runs(&files, Caller::Operator, "b", "anna")
+        acknowledge_runs(&files, &Caller::Operator, "b", "anna")
             .unwrap_err()
             .to_string()
             .contains("there are a")
     );
-    let acknowledged = acknowledge_runs(&files, Caller::Operator, "a", "anna").unwrap();
+    let acknowledged = acknowledge_runs(&files, &Caller::Operator, "a", "anna").unwrap();
     assert_eq!(acknowledged, ("a".into(), 1));
     let sensor = state().await;
     assert_eq!(sensor["runs_unclean"], 0);

@@ -12,19 +12,29 @@ mod support;
 
 use support::http::{exchange, get};
 use support::sensor::{connected, enrolled};
-use support::start;
+use support::{eventually, start};
 use tokio::net::TcpStream;
 
 /// Every route with its parameters.
-const ROUTES: [(&str, &[&str]); 11] = [
+const ROUTES: [(&str, &[&str]); 15] = [
     ("/", &[]),
     ("/page.css", &[]),
     ("/feed.js", &[]),
     ("/page.js", &[]),
+    ("/incidents.js", &[]),
     ("/kinds.js", &[]),
     ("/health", &[]),
     ("/metrics", &[]),
     ("/api/v1/alerts", &["sensor", "kind", "severity", "since", "until", "limit", "cursor", "after"]),
+    (
+        "/api/v1/incidents",
+        &[
+            "q", "state", "phase", "kind", "severity", "sensor", "src", "dst", "since", "until", "limit",
+            "cursor",
+        ],
+    ),
+    ("/api/v1/incidents/1", &[]),
+    ("/api/v1/incidents/1/messages", &["limit", "cursor"]),
     ("/api/v1/sensors", &[]),
     ("/api/v1/stats", &["minutes"]),
     ("/api/v1/events", &["recent", "last_event_id"]),
@@ -115,6 +125,7 @@ async fn extremes_of_every_parameter_are_errors_of_the_client() {
     let (mut peer, _) = connected(collector.listen, &pair, &key, 1).await;
     let last = peer.send_alerts(1, 1..=3).await;
     peer.until_acked(last).await;
+    eventually("the incident", || async { get(http, "/api/v1/incidents/1").await.0 == 200 }).await;
     let (mut accepted, mut rejected) = (0, 0);
     for (route, parameters) in ROUTES {
         assert_eq!(checked(http, route).await, 200, "{route}");

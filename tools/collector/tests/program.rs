@@ -221,14 +221,23 @@ fn operator_mistakes_get_an_explanation() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     for (arguments, complaint) in [
-        (&["run", "--http", "0.0.0.0:0"][..], "--http-allow-remote"),
+        (&["run", "--http", "0.0.0.0:0"][..], "needs TLS and a log-in: run `sentinel-collector init --name"),
+        (
+            &["run", "--http", "0.0.0.0:0", "--http-allow-remote"],
+            "is gone: other machines get in only over TLS",
+        ),
+        (&["run", "--loopback", "all"], "none of none, viewer"),
+        (&["run", "--certificate", "x"], "--certificate-key"),
+        (&["init", "--name", "a b"], "is no host name"),
         (&["run", "--listen", "somewhere"], "--listen"),
         (&["run", "--log", "/proc/nowhere/log"], "cannot open the log /proc/nowhere/log: No such file"),
         (&["enroll", "--create", "--name", "a b", "--address", "a:1"], "letters, digits"),
         (&["enroll", "--create", "--address", "nowhere"], "address \"nowhere\""),
         (&["enroll", "--expires", "5w"], "30m"),
         (&["enroll", "--expires", "0s"], "30m"),
-        (&["watch", "--url", "https://x"], "http://"),
+        (&["watch", "--url", "ftp://x"], "http:// or https://"),
+        (&["watch", "--url", "https://x", "--ca", "/nowhere"], "cannot read /nowhere"),
+        (&["watch", "--key-file", "/nowhere"], "cannot read the key"),
         (&["watch", "--sensors", "--url", "http://127.0.0.1:1"], "is `sentinel-collector run` running?"),
         (&["frobnicate"], "--help"),
     ] {
@@ -305,4 +314,97 @@ async fn the_key_of_the_collector_is_replaced_by_commands() {
     );
     let names = output(&["enroll", "--name", "42"], directory.path());
     assert!(text(&names.stderr).contains("not a number"), "{}", text(&names.stderr));
+}
+
+/// A collector that `init` has set up, over TLS, as a process: its output, and its child.
+fn run_set_up(data: &Path) -> (Child, String, mpsc::Receiver<String>) {
+    let arguments = ["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+    let mut child = program(&arguments, data).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let (lines, log) = mpsc::channel();
+    std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
+    loop {
+        let line = log.recv_timeout(WAIT_TIMEOUT).expect("the addresses are not logged");
+        let Some((_, rest)) = line.split_once("page and API on https://127.0.0.1:") else { continue };
+        return (child, format!("https://localhost:{}", rest.trim_end_matches('/')), log);
+    }
+}
+
+#[test]
+fn watch_reads_over_tls_with_a_key_and_the_authority_of_init() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let made = text(&output(&["init", "--name", "collector.example"], &data).stdout);
+    let key = made.lines().find_map(|line| line.strip_prefix("API key (viewer)")).unwrap();
+    let key = key.split_whitespace().next().unwrap();
+    let again = output(&["init", "--name", "collector.example"], &data);
+    assert!(text(&again.stdout).contains("exists, unchanged   certs/server.crt"), "{again:?}");
+    let (mut child, url, log) = run_set_up(&data);
+    let authority = data.join("certs/ca.crt");
+    let authority = authority.to_str().unwrap();
+    let watch = |key: Option<&str>, extra: &[&str]| {
+        let mut command = program(&["watch", "--sensors", "--url", &url], &data);
+        command.args(extra);
+        if let Some(key) = key {
+            command.env("SENTINEL_COLLECTOR_KEY", key);
+        }
+        command.output().unwrap()
+    };
+    let shown = watch(Some(key), &["--ca", authority]);
+    assert!(text(&shown.stdout).contains("no sensor is enrolled"), "{shown:?}");
+    let file = data.join("watch.key");
+    std::fs::write(&file, key).unwrap();
+    let exposed = watch(None, &["--ca", authority, "--key-file", file.to_str().unwrap()]);
+    assert!(text(&exposed.stderr).contains("others can read it"), "{exposed:?}");
+    assert!(Command::new("chmod").args(["600", file.to_str().unwrap()]).status().unwrap().success());
+    assert!(watch(None, &["--ca", authority, "--key-file", file.to_str().unwrap()]).status.success());
+    for (key, extra, complaint) in [
+        (None, &["--ca", authority][..], "a key is given by SENTINEL_COLLECTOR_KEY or --key-file"),
+        (Some("wrong"), &["--ca", authority], "is not known, or has expired"),
+        (Some(key), &["--ca", data.join("certs/server.key").to_str().unwrap()], "holds no certificate"),
+    ] {
+        let refused = watch(key, extra);
+        assert!(!refused.status.success() && text(&refused.stderr).contains(complaint), "{refused:?}");
+    }
+    let status = Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    let is_reloaded = |line: String| line.contains("certificate ").then_some(());
+    let mut waited = std::iter::from_fn(|| log.recv_timeout(WAIT_TIMEOUT).ok());
+    assert!(waited.find_map(is_reloaded).is_some(), "SIGHUP ended it, or did nothing");
+    let _ = (child.kill(), child.wait());
+}
+
+#[test]
+fn the_audit_is_checked_by_a_command_that_names_the_row() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    assert!(output(&["init", "--name", "collector.example"], data).status.success());
+    let added =
+        output(&["keys", "add", "backup", "--role", "operator", "--group", "wien", "--expires", "90d"], data);
+    assert_eq!(text(&added.stdout).trim().len(), 43, "{added:?}");
+    let listed = text(&output(&["keys", "list"], data).stdout);
+    let row = listed.lines().find(|line| line.starts_with("backup")).unwrap();
+    assert!(
+        row.contains("operator") && row.ends_with("wien") && !listed.contains(text(&added.stdout).trim()),
+        "{listed}"
+    );
+    assert!(output(&["keys", "remove", "backup"], data).status.success());
+    let unknown = output(&["keys", "remove", "backup"], data);
+    assert!(text(&unknown.stderr).contains("there is no key \"backup\""), "{unknown:?}");
+    let shown = text(&output(&["audit", "-n", "2"], data).stdout);
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    assert!(
+        shown.contains("operator ") && shown.contains("from command line  remove_key  key backup: ok"),
+        "{shown}"
+    );
+    let whole = text(&output(&["audit", "--verify"], data).stdout);
+    assert!(whole.starts_with("4 rows, every one in its place; newest "), "{whole}");
+    let key = sentinel_collector::store::Files::locate(data, Some(KEY)).unwrap();
+    let database = key.open_writer().unwrap();
+    database
+        .execute_batch("DROP TRIGGER audit_is_not_changed; UPDATE audit SET who = 'eve' WHERE id = 3")
+        .unwrap();
+    drop(database);
+    let broken = output(&["audit", "--verify"], data);
+    assert!(!broken.status.success() && text(&broken.stderr).contains("broken at row 3"), "{broken:?}");
 }

@@ -45,8 +45,10 @@ async fn forty_searches_at_once_delay_neither_acknowledgements_nor_health() {
     let path = slow_path();
     let stop = Arc::new(AtomicBool::new(false));
     let searchers: Vec<_> = (0..40)
-        .map(|_| {
-            let (stop, path) = (Arc::clone(&stop), path.clone());
+        .map(|number| {
+            // Half of them in the alerts, half in the incidents that are made of them meanwhile.
+            let path = if number % 2 == 0 { path.clone() } else { "/api/v1/incidents?q=nowhere".to_owned() };
+            let stop = Arc::clone(&stop);
             tokio::spawn(async move {
                 let mut statuses = BTreeMap::new();
                 while !stop.load(Ordering::Relaxed) {

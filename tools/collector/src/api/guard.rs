@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::Problem;
+use super::{Problem, body};
 use crate::http::{HttpLimit, HttpMetrics};
 
 /// Content security policy of every answer: nothing but the collector's own files may be loaded or run.
@@ -31,10 +32,10 @@ pub(super) struct Guard {
     pub(super) metrics: Arc<HttpMetrics>,
 }
 
-/// Rejects requests with a foreign `Host` or a body, counts the limit that an answer is about, and adds headers that limit
+/// Rejects requests with a foreign `Host`, and reads with a body, counts the limit that an answer is about, and adds headers that limit
 /// what a browser does with the answer.
 pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let mut response = match admit(guard.hosts, request.headers()) {
+    let mut response = match admit(guard.hosts, &request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
@@ -53,15 +54,19 @@ pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Ne
     response
 }
 
-fn admit(hosts: HostPolicy, headers: &HeaderMap) -> Result<(), Problem> {
-    if hosts == HostPolicy::LocalOnly {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        if !host.is_some_and(is_local_name) {
-            return Err(Problem::forbidden("the Host header does not name this machine")
-                .allowed(["localhost", "an IP address"]));
-        }
+fn admit(hosts: HostPolicy, request: &Request) -> Result<(), Problem> {
+    let headers = request.headers();
+    if hosts == HostPolicy::LocalOnly && !host(request).is_some_and(is_local_name) {
+        return Err(Problem::forbidden("the Host header does not name this machine")
+            .allowed(["localhost", "an IP address"]));
     }
-    // Nothing here reads a body: the server drops the connection instead of receiving it.
+    if body::is_change(request) {
+        return body::admit(headers);
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(()); // bounded where it is read
+    }
+    // Nothing else reads a body: the server drops the connection instead of receiving it.
     let has_length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     if has_length || headers.contains_key(header::TRANSFER_ENCODING) {
         return Err(Problem::limit(HttpLimit::Body, "a request has no body here").allowed(["0 bytes"]));
@@ -69,8 +74,14 @@ fn admit(hosts: HostPolicy, headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
+/// The host that a request names: `Host`, or `:authority` of HTTP/2 (RFC 9113 section 8.3.1).
+pub(super) fn host(request: &Request) -> Option<&str> {
+    let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    named.or_else(|| request.uri().authority().map(Authority::as_str))
+}
+
 /// Returns true for `localhost` and IP addresses, with or without a port: no DNS server answers for these.
-fn is_local_name(host: &str) -> bool {
+pub(super) fn is_local_name(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

@@ -1,14 +1,20 @@
 //! The HTTP interface: REST, server-sent events and metrics, as adapters of [`crate::service`].
 //!
 //! A handler parses parameters into the input of a use case, calls it, and renders the result; [`render`] is the
-//! only place where the domain becomes JSON. All of it reads only.
+//! only place where the domain becomes JSON, with `render_incidents` for incidents. Each request passes `authenticate`, which finds out
+//! who sends it; what changes something has a body of JSON, see `body` and `members`.
 
+mod authenticate;
+mod body;
 mod body_cache;
+mod cursor;
 mod guard;
+mod members;
 mod openmetrics;
 mod parameters;
 mod problem;
 pub mod render;
+mod render_incidents;
 mod rest;
 mod router;
 mod sse;

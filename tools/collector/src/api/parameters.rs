@@ -94,7 +94,7 @@ impl Parameters {
 }
 
 /// `text` cut to 60 characters: an answer does not repeat a request of any length.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     const MAX_LEN: usize = 60;
     let mut short: String = text.chars().take(MAX_LEN).collect();
     if short.len() < text.len() {

@@ -1,12 +1,16 @@
 //! An error as JSON: the fault, and the allowed values.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::render;
+use crate::access::LogInError;
 use crate::http::HttpLimit;
-use crate::service::ServiceError;
+use crate::service::{ChangeError, Forbidden, ServiceError};
+use crate::store::StoreError;
 
 /// An error answer.
 #[derive(Debug)]
@@ -16,9 +20,32 @@ pub struct Problem {
     parameter: Option<String>,
     limit: Option<HttpLimit>,
     allowed: Vec<String>,
+    /// Name of the fault, for programs.
+    code: Option<&'static str>,
+    retry_after: Option<Duration>,
 }
 
 impl Problem {
+    /// 401: `error` says what a log-in lacks.
+    pub fn unauthorized(code: &'static str, error: impl Into<String>) -> Self {
+        Self { code: Some(code), ..Self::new(StatusCode::UNAUTHORIZED, error) }
+    }
+
+    /// 409: what is there already does not allow it.
+    pub fn conflict(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, error)
+    }
+
+    /// 429: not before `span` is over.
+    pub fn too_early(error: impl Into<String>, span: Duration) -> Self {
+        Self { retry_after: Some(span), ..Self::new(StatusCode::TOO_MANY_REQUESTS, error) }
+    }
+
+    /// 503.
+    pub fn unavailable(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    }
+
     /// 400: the parameter `name` has no such value.
     pub fn parameter(name: &str, error: impl Into<String>) -> Self {
         Self { parameter: Some(name.into()), ..Self::new(StatusCode::BAD_REQUEST, error) }
@@ -32,6 +59,11 @@ impl Problem {
     /// 403.
     pub fn forbidden(error: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, error)
+    }
+
+    /// 409, 411, 412 or 415: the state of the incident or the form of the request forbid it.
+    pub fn refused(status: StatusCode, error: impl Into<String>) -> Self {
+        Self::new(status, error)
     }
 
     /// 405.
@@ -62,7 +94,15 @@ impl Problem {
     }
 
     fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, error: error.into(), parameter: None, limit: None, allowed: Vec::new() }
+        Self {
+            status,
+            error: error.into(),
+            parameter: None,
+            limit: None,
+            allowed: Vec::new(),
+            code: None,
+            retry_after: None,
+        }
     }
 }
 
@@ -71,7 +111,15 @@ impl From<ServiceError> for Problem {
         let text = error.to_string();
         match error {
             ServiceError::UnknownSensor { known, .. } => Self::parameter("sensor", text).allowed(known),
-            ServiceError::Forbidden(_) => Self::forbidden(text).allowed(["reading"]),
+            ServiceError::Forbidden(error) => error.into(),
+            ServiceError::UnknownIncident(_) => {
+                Self::not_found(text).allowed(["the id of an incident of GET /api/v1/incidents"])
+            }
+            ServiceError::Revision(revision) => Self::new(StatusCode::PRECONDITION_FAILED, text)
+                .allowed([format!("If-Match: \"{revision}\""), "no If-Match".to_owned()]),
+            ServiceError::Full(_) => {
+                Self::new(StatusCode::CONFLICT, text).allowed(["500 changes of one incident"])
+            }
             ServiceError::Busy => Self::limit(HttpLimit::Searches, text).allowed(["fewer queries at once"]),
             ServiceError::Deadline(deadline) => Self::limit(HttpLimit::QueryDeadline, text).allowed([
                 format!("queries of {} s", deadline.as_secs_f64()),
@@ -82,13 +130,60 @@ impl From<ServiceError> for Problem {
     }
 }
 
+impl From<Forbidden> for Problem {
+    fn from(error: Forbidden) -> Self {
+        let text = error.to_string();
+        if error.needs_log_in {
+            return Self::unauthorized("log_in", text).allowed(["POST /api/v1/login", "X-API-Key"]);
+        }
+        Self { code: Some("role"), ..Self::forbidden(text) }
+    }
+}
+
+impl From<LogInError> for Problem {
+    fn from(error: LogInError) -> Self {
+        let text = error.to_string();
+        match error {
+            LogInError::Wrong => Self::unauthorized("wrong", text),
+            LogInError::CodeNeeded => Self::unauthorized("code_needed", text),
+            LogInError::Closed(span) => Self::too_early(text, span),
+            LogInError::Name => Self::parameter("name", text),
+            LogInError::Weak(_) => Self::parameter("password", text),
+            LogInError::Busy | LogInError::Store(_) => Self::unavailable(text),
+        }
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        let text = error.to_string();
+        match error {
+            ChangeError::Access(error) => error.into(),
+            ChangeError::LogIn(error) => error.into(),
+            ChangeError::Name(parameter) => Self::parameter(parameter, text),
+            ChangeError::Weak(_) => Self::parameter("password", text),
+            ChangeError::WrongPassword => Self { code: Some("password"), ..Self::forbidden(text) },
+            ChangeError::WrongCode => Self { code: Some("code"), ..Self::forbidden(text) },
+            ChangeError::Unknown(..) => Self::not_found(text),
+            ChangeError::LastAdministrator | ChangeError::TooMany(..) => Self::conflict(text),
+            ChangeError::Store(StoreError::NameTaken(_)) => Self::conflict(text),
+            ChangeError::Store(_) => Self::unavailable(text),
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let limit = self.limit.map(HttpLimit::name);
-        let body = render::problem(&self.error, self.parameter.as_deref(), limit, &self.allowed);
+        let mut body = render::problem(&self.error, self.parameter.as_deref(), limit, &self.allowed);
+        if let (Some(code), Some(members)) = (self.code, body.as_object_mut()) {
+            members.insert("code".into(), code.into());
+        }
         let mut response = (self.status, Json(body)).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let is_busy = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        if let Some(span) = self.retry_after.or(is_busy.then_some(Duration::from_secs(1))) {
+            let seconds = HeaderValue::from(span.as_secs().max(1));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         if let Some(limit) = self.limit {
             response.extensions_mut().insert(limit); // counted by `guard::check`

@@ -10,10 +10,12 @@ use sentinel_units::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Accounting, AccountingState, AlertRow, HeadText, LogHeadState, MinuteCounts, RunEnds, SensorChange,
-    SensorEvent, SensorState, SensorStatus, StoredAlert, TelemetryReading, UndecodableAlert,
+    Accounting, AccountingState, AlertRow, AuditRow, HeadText, LogHeadState, MinuteCounts, Removed,
+    RemovedCounts, RunEnds, SensorChange, SensorEvent, SensorState, SensorStatus, StoredAlert,
+    TelemetryReading, UndecodableAlert,
 };
 use crate::service::{AlertPage, Health, Stats, StoreHealth};
+use crate::store::key::hex;
 
 /// One alert.
 #[must_use]
@@ -206,6 +208,7 @@ pub fn stats(stats: &Stats) -> Value {
             "by_kind": counts(Kind::ALL.iter().map(|kind| (kind.name(), totals.of_kind(*kind)))),
             "by_severity": counts(Severity::ALL.iter().map(|of| (of.name(), totals.of_severity(*of)))),
         },
+        "removed": removed(&stats.removed),
         "limited": counts(stats.limited.iter().copied()),
         "per_minute": stats.per_minute.iter().map(minute).collect::<Vec<_>>(),
     })
@@ -216,6 +219,15 @@ fn minute(minute: &MinuteCounts) -> Map<String, Value> {
     let mut object = counts(by_severity.map(|(severity, count)| (severity.name(), count)));
     object.insert("minute".into(), time(minute.start).into());
     object
+}
+
+/// What retention has deleted, by limit.
+fn removed(counts: &RemovedCounts) -> Value {
+    let of = |removed: &Removed| {
+        let latest = (removed.alerts > 0).then(|| time(removed.latest));
+        json!({ "alerts": removed.alerts, "incidents": removed.incidents, "latest": latest })
+    };
+    json!({ "age": of(&counts.by_age), "size": of(&counts.by_size), "disk": of(&counts.by_disk) })
 }
 
 /// State of the collector.
@@ -232,6 +244,21 @@ pub fn health(health: &Health) -> Value {
             StoreHealth::Stalled(span) => format!("has not answered for {} s", span.as_secs()),
         },
         "sensors_connected": health.sensors_connected,
+    })
+}
+
+/// One line of the audit.
+#[must_use]
+pub fn audit_row(row: &AuditRow) -> Value {
+    json!({
+        "id": row.id,
+        "time": row.at.rfc3339().to_string(),
+        "who": row.who,
+        "whence": row.whence,
+        "what": row.what,
+        "detail": row.detail,
+        "result": row.result,
+        "hash": hex(&row.hash),
     })
 }
 

@@ -30,6 +30,7 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) async fn stream(
     State(state): State<ApiState>,
     Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     Query(given): Query<Vec<(String, String)>>,
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Problem> {
@@ -37,7 +38,7 @@ pub(super) async fn stream(
     let service = &state.service;
     let permit = state.streams.acquire(peer.address.ip()).map_err(too_many)?;
     let open = OpenStream::new(permit, Arc::clone(&service.metrics.http));
-    let subscription = subscribe(service, Caller::Anonymous, start).await?;
+    let subscription = subscribe(service, caller, start).await?;
     peer.open_stream();
     let events = unfold((subscription, open), |(mut subscription, open)| async move {
         // An unreadable store ends the stream: the client reconnects, and the new request gets the error as its

@@ -1,15 +1,14 @@
-// Live alerts and sensors. Reads /api/v1/alerts, /api/v1/sensors and /api/v1/stats; new alerts come from feed.js.
+// Sensors and sums. Reads /api/v1/sensors and /api/v1/stats; feed.js tells when something has changed, and incidents.js shows
+// the incidents.
 // Text from the network becomes a text node, never markup.
 "use strict";
 
 const SEVERITIES = ["info", "low", "medium", "high", "critical"];
-const MAX_ROWS = 500; // alerts kept on the page; older ones are in /api/v1/alerts
 const REFRESH_MS = 5000;
 const SVG = "http://www.w3.org/2000/svg";
 
 const byId = (id) => document.getElementById(id);
 const integer = new Intl.NumberFormat("en");
-const state = { alerts: [], buffered: [], paused: false, filter: "", minSeverity: 0, lastId: 0, loading: false, waiting: [] };
 
 function element(tag, className, text) {
   const node = document.createElement(tag);
@@ -50,105 +49,6 @@ function size(bytes) {
   while (value >= 1024 && unit < units.length - 1) { value /= 1024; unit += 1; }
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
-
-// Alerts
-
-function severityRank(alert) {
-  return Math.max(0, SEVERITIES.indexOf(alert.severity));
-}
-
-function matches(alert) {
-  if (severityRank(alert) < state.minSeverity) return false;
-  if (state.filter === "") return true;
-  const text = [alert.summary, alert.kind, kindName(alert.kind), alert.sensor, alert.severity, alert.technique, alert.host]
-    .join(" ").toLowerCase();
-  return state.filter.split(/\s+/).every((part) => text.includes(part));
-}
-
-// An alert that the collector cannot decode has neither kind nor technique, and perhaps no severity.
-function alertRow(alert, fresh) {
-  const row = element("tr", fresh ? "fresh" : "");
-  const severity = SEVERITIES[severityRank(alert)];
-  const level = element("td");
-  level.append(element("span", `badge ${severity}`, alert.severity === null ? "Unknown" : words(severity)));
-  const when = element("td", "time");
-  const { day, time } = clockTime(alert.time);
-  if (day !== clockTime(new Date().toISOString()).day) when.append(`${day} `);
-  when.append(element("strong", "", time));
-  when.title = String(alert.time);
-  const what = element("td", "what", alert.summary);
-  if (alert.phase === "update") what.append(element("span", "phase", "ongoing"));
-  if (alert.phase === "close") { what.append(element("span", "phase", "closed")); row.classList.add("closed"); }
-  const kind = element("td", "kind", alert.kind === undefined ? "–" : kindName(alert.kind));
-  if (alert.technique !== undefined) kind.title = `MITRE ATT&CK ${alert.technique}`;
-  row.append(level, when, element("td", "sensor", alert.sensor), kind, what);
-  return row;
-}
-
-function drawAlerts() {
-  const shown = state.alerts.filter(matches);
-  byId("alert-rows").replaceChildren(...shown.map((alert) => alertRow(alert, false)));
-  drawFooter(shown.length);
-}
-
-function drawFooter(shown) {
-  const empty = byId("alerts-empty");
-  empty.hidden = shown > 0;
-  empty.textContent = state.alerts.length === 0
-    ? "No alerts yet. They appear here as sensors send them."
-    : "No alert matches the filter.";
-  const note = state.buffered.length > 0 ? ` ${integer.format(state.buffered.length)} new while paused.` : "";
-  const total = state.alerts.length;
-  byId("alerts-foot").textContent = total === 0 ? note.trim()
-    : `${shown === total ? "The latest" : `${integer.format(shown)} of the latest`} ${integer.format(total)} alerts. Times are local.${note}`;
-}
-
-// Alerts that arrive within one frame are drawn together: the page stays usable during a flood.
-let incoming = [];
-function enqueue(alert) {
-  if (incoming.length === 0) requestAnimationFrame(flush);
-  incoming.push(alert);
-  if (incoming.length > 2 * MAX_ROWS) incoming.splice(0, MAX_ROWS);
-}
-
-function flush() {
-  const batch = incoming;
-  incoming = [];
-  if (state.paused) {
-    state.buffered = state.buffered.concat(batch).slice(-MAX_ROWS);
-    drawFooter(byId("alert-rows").childElementCount);
-    return;
-  }
-  show(batch);
-}
-
-function show(batch) {
-  const fresh = batch.length < 50;
-  state.alerts = batch.toReversed().concat(state.alerts).slice(0, MAX_ROWS);
-  const rows = byId("alert-rows");
-  rows.prepend(...batch.filter(matches).slice(-MAX_ROWS).toReversed().map((alert) => alertRow(alert, fresh)));
-  while (rows.childElementCount > MAX_ROWS) rows.lastElementChild.remove();
-  drawFooter(rows.childElementCount);
-}
-
-byId("filter").addEventListener("input", (event) => {
-  state.filter = event.target.value.trim().toLowerCase();
-  drawAlerts();
-});
-byId("min-severity").addEventListener("change", (event) => {
-  state.minSeverity = Number(event.target.value);
-  drawAlerts();
-});
-byId("pause").addEventListener("click", () => {
-  state.paused = !state.paused;
-  byId("pause").setAttribute("aria-pressed", String(state.paused));
-  byId("pause").textContent = state.paused ? "Resume" : "Pause";
-  if (!state.paused) {
-    const buffered = state.buffered;
-    state.buffered = [];
-    show(buffered);
-  }
-});
 
 // Timeline and summary
 
@@ -316,11 +216,13 @@ function atMostEachSecond(work) {
   };
 }
 
+const incidents = showIncidents();
 const refreshStats = atMostEachSecond(drawStats);
 const refreshSensors = atMostEachSecond(drawSensorList);
 function refresh() {
   refreshStats();
   refreshSensors();
+  incidents.refresh();
 }
 
 function setLink(name, text) {
@@ -337,53 +239,13 @@ const LINKS = {
 function receive(message) {
   if (message.kind === "state") {
     setLink(...LINKS[message.state]);
-    if (message.state !== "down") {
-      if (message.lastId > state.lastId || state.lastId === 0) load();
-      refresh();
-    }
+    if (message.state !== "down") refresh();
   } else if (message.kind === "alert") {
-    accept(message);
+    incidents.changed();
+    refreshStats();
   } else {
     refresh();
   }
-}
-
-// Shows an alert once, and after the alerts before it: a page may have missed some while it was frozen or new.
-function accept(message) {
-  const { id, previous, alert } = message;
-  if (id < previous) { state.alerts = []; state.lastId = 0; drawAlerts(); } // another store
-  if (state.loading || previous > state.lastId) {
-    state.waiting = state.waiting.concat(message).slice(-MAX_ROWS);
-    load();
-    return;
-  }
-  if (id <= state.lastId) return;
-  state.lastId = id;
-  enqueue(alert);
-  refreshStats();
-}
-
-// Reads the stored alerts that the page does not have; of more than the page shows, the latest.
-async function load() {
-  if (state.loading) return;
-  state.loading = true;
-  for (let page = null; page === null;) {
-    try {
-      page = await read(`/api/v1/alerts?limit=${state.lastId === 0 ? 100 : MAX_ROWS}`);
-      for (const alert of page.alerts.toReversed()) {
-        if (alert.id <= state.lastId) continue;
-        state.lastId = alert.id;
-        enqueue(alert);
-      }
-    } catch {
-      await new Promise((resolve) => { setTimeout(resolve, 2000); });
-    }
-  }
-  state.loading = false;
-  const waiting = state.waiting;
-  state.waiting = [];
-  // What was read holds every alert up to the one before the first that waited.
-  for (const message of waiting) accept({ ...message, previous: Math.min(message.previous, state.lastId) });
 }
 
 function listenInPage() {

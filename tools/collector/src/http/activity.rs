@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 
 use super::HttpLimit;
 
-/// Phase of a connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Phase {
-    /// Waits for a request, or has sent a part of its header.
-    Waiting,
-    /// A request is being answered.
-    Request,
-    /// An event stream is open.
-    Stream,
+/// A request that is being answered, or an event stream that is open. HTTP/2 has several on one connection.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    number: u64,
+    since: Instant,
+    is_stream: bool,
 }
 
 #[derive(Debug)]
 struct State {
-    phase: Phase,
+    /// As many as the connection may have streams.
+    answers: Vec<Answer>,
+    next: u64,
+    /// End of the last answer; the connect before the first.
     since: Instant,
     /// True if bytes have arrived since the last answer, or if there was none yet.
     has_received: bool,
@@ -36,7 +36,8 @@ pub(super) struct Activity(Arc<Mutex<State>>);
 impl Default for Activity {
     fn default() -> Self {
         Self(Arc::new(Mutex::new(State {
-            phase: Phase::Waiting,
+            answers: Vec::new(),
+            next: 0,
             since: Instant::now(),
             has_received: true,
             is_write_blocked: false,
@@ -48,23 +49,27 @@ impl Default for Activity {
 impl Activity {
     /// A request has arrived; it is answered when the result is dropped.
     pub(super) fn begin_request(&self) -> RequestGuard {
-        self.enter(Phase::Request);
-        RequestGuard(self.clone())
+        let mut state = self.lock();
+        let number = state.next;
+        state.next += 1;
+        state.answers.push(Answer { number, since: Instant::now(), is_stream: false });
+        RequestGuard { activity: self.clone(), number }
     }
 
     /// Start of the wait for a request; none while one is answered, or while an answer has not left.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.lock();
-        (state.phase == Phase::Waiting && !state.is_write_blocked).then_some(state.since)
+        (state.answers.is_empty() && !state.is_write_blocked).then_some(state.since)
     }
 
     /// Returns true if a request has been answered for longer than `limit`. Event streams last as long as they like.
     pub(super) fn is_overdue(&self, now: Instant, limit: Duration) -> bool {
         let state = self.lock();
-        // An answer may leave after its handler has ended: `Waiting` and blocked.
-        let is_answering =
-            state.phase == Phase::Request || (state.phase == Phase::Waiting && state.is_write_blocked);
-        is_answering && now.saturating_duration_since(state.since) > limit
+        let is_over = |since| now.saturating_duration_since(since) > limit;
+        let is_slow = |answer: &Answer| !answer.is_stream && is_over(answer.since);
+        // An answer may leave after its handler has ended.
+        let is_leaving = state.answers.is_empty() && state.is_write_blocked;
+        state.answers.iter().any(is_slow) || (is_leaving && is_over(state.since))
     }
 
     pub(super) fn record_received(&self) {
@@ -88,10 +93,11 @@ impl Activity {
         if self.lock().has_received { HttpLimit::HeaderTimeout } else { HttpLimit::IdleTimeout }
     }
 
-    fn enter(&self, phase: Phase) {
+    fn set_stream(&self, number: u64) {
         let mut state = self.lock();
-        state.phase = phase;
-        state.since = Instant::now();
+        if let Some(answer) = state.answers.iter_mut().find(|answer| answer.number == number) {
+            answer.is_stream = true;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -101,12 +107,17 @@ impl Activity {
 
 /// A request that is being answered.
 #[derive(Debug)]
-pub(super) struct RequestGuard(Activity);
+pub(super) struct RequestGuard {
+    activity: Activity,
+    number: u64,
+}
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.0.enter(Phase::Waiting);
-        self.0.lock().has_received = false;
+        let mut state = self.activity.lock();
+        state.answers.retain(|answer| answer.number != self.number);
+        state.since = Instant::now();
+        state.has_received = false;
     }
 }
 
@@ -115,17 +126,20 @@ impl Drop for RequestGuard {
 pub struct Peer {
     /// Remote address of the connection.
     pub address: SocketAddr,
+    /// True if the connection is encrypted.
+    pub is_encrypted: bool,
     activity: Activity,
+    request: u64,
 }
 
 impl Peer {
-    pub(super) const fn new(address: SocketAddr, activity: Activity) -> Self {
-        Self { address, activity }
+    pub(super) fn new(address: SocketAddr, is_encrypted: bool, guard: &RequestGuard) -> Self {
+        Self { address, is_encrypted, activity: guard.activity.clone(), request: guard.number }
     }
 
     /// Declares that the answer is an event stream: it has no end, so no time by which it has to have left.
     pub fn open_stream(&self) {
-        self.activity.enter(Phase::Stream);
+        self.activity.set_stream(self.request);
     }
 }
 
@@ -146,6 +160,21 @@ mod tests {
         activity.set_write_blocked(false);
         assert!(activity.idle_since().is_some());
         assert!(!activity.is_overdue(Instant::now() + Duration::from_secs(2), Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_stream_on_a_connection_excuses_no_other_request_on_it() {
+        let activity = Activity::default();
+        let stream = activity.begin_request();
+        Peer::new(([127, 0, 0, 1], 1).into(), true, &stream).open_stream();
+        let later = Instant::now() + Duration::from_secs(2);
+        assert!(!activity.is_overdue(later, Duration::from_secs(1)));
+        let request = activity.begin_request();
+        assert!(activity.is_overdue(later, Duration::from_secs(1)));
+        drop(request);
+        assert!(!activity.is_overdue(later, Duration::from_secs(1)) && activity.idle_since().is_none());
+        drop(stream);
+        assert!(activity.idle_since().is_some());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::HttpLimit;
 
 /// The part of an address for which limits hold: an IPv6 host chooses the last 64 bits itself (RFC 4862), so they
 /// distinguish nobody.
-pub(super) fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

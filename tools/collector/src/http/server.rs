@@ -10,11 +10,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::connection::{self, Session};
 use super::connections::{Admitted, Connections};
 use super::rejection::{RejectionBody, reject};
-use super::{HttpLimit, HttpLimits, HttpMetrics, connection};
+use super::{HttpLimit, HttpLimits, HttpMetrics};
 use crate::log::Log;
 use crate::threads::{LOWEST_PRIORITY, ThreadLimits, Threads};
+use crate::tls::Tls;
 
 /// Sockets beside those that are served: being told that there is no place, or closed for another one and not gone yet.
 /// A connection for which there is none of these is closed without an answer.
@@ -56,6 +58,7 @@ pub struct HttpServer {
 
 struct Shared {
     router: Router,
+    tls: Option<Tls>,
     limits: HttpLimits,
     metrics: Arc<HttpMetrics>,
     log: Log,
@@ -66,12 +69,12 @@ struct Shared {
 }
 
 impl HttpServer {
-    /// Serves `router` on `listener` until `stopping` turns true. Must be called inside the runtime that serves it.
+    /// Serves `router` on `listener`, over TLS if there is a certificate, until `stopping` turns true. Must be called inside the runtime that serves it.
     ///
     /// # Errors
     /// Errors of registering the listener.
     pub fn start(
-        listener: std::net::TcpListener,
+        (listener, tls): (std::net::TcpListener, Option<Tls>),
         router: Router,
         limits: HttpLimits,
         rejection_body: RejectionBody,
@@ -82,7 +85,8 @@ impl HttpServer {
         let listener = TcpListener::from_std(listener)?;
         let connections = Connections::new(limits);
         let sockets = Arc::new(Semaphore::new(limits.connections + MARGIN));
-        let shared = Shared { router, limits, metrics, log, rejection_body, connections, sockets, stopping };
+        let shared =
+            Shared { router, tls, limits, metrics, log, rejection_body, connections, sockets, stopping };
         Ok(Self { task: tokio::spawn(run(listener, Arc::new(shared))) })
     }
 
@@ -141,6 +145,8 @@ async fn accept(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, tasks
         let _socket: OwnedSemaphorePermit = socket;
         match admitted {
             Ok((admitted, _)) => serve(stream, peer, admitted, &shared).await,
+            // Over TLS an answer would cost a handshake, which is what there is no place for: closed without one.
+            Err(_) if shared.tls.is_some() => drop(stream),
             Err(limit) => reject(stream, &(shared.rejection_body)(limit)).await,
         }
     });
@@ -150,7 +156,9 @@ async fn serve(stream: TcpStream, peer: SocketAddr, mut admitted: Admitted, shar
     let _ = stream.set_nodelay(true); // an event is small and must not wait for more
     shared.metrics.connections.inc();
     let (router, stopping) = (shared.router.clone(), shared.stopping.clone());
-    let ended = connection::serve(stream, peer, &mut admitted, &shared.limits, router, stopping).await;
+    let session = Session { peer, limits: &shared.limits, router, stopping };
+    let acceptor = shared.tls.as_ref().map(Tls::acceptor);
+    let ended = connection::serve(stream, acceptor, &mut admitted, session).await;
     shared.metrics.connections.dec();
     // A connection that made room was counted when it did.
     if let Some(limit) = ended.filter(|limit| *limit != HttpLimit::Idle) {

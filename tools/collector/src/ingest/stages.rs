@@ -88,7 +88,7 @@ impl Stages {
         let stages = self.clone();
         let stage = match connection.lane() {
             Lane::Prompt => &self.prompt,
-            Lane::Bulk => &self.bulk,
+            Lane::Bulk | Lane::Background => &self.bulk,
         };
         stage.spawn(async move {
             if let Some(other_lane) = connection.run().await {

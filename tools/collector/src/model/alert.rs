@@ -67,6 +67,8 @@ impl AlertRow {
 pub struct AlertQuery {
     /// Only of this sensor.
     pub sensor: Option<SensorId>,
+    /// Only of these sensors: those that the caller may see; of all if there is no list.
+    pub among: Option<Arc<[SensorId]>>,
     /// Filter and page.
     pub selection: AlertSelection,
 }
@@ -74,7 +76,7 @@ pub struct AlertQuery {
 impl From<AlertSelection> for AlertQuery {
     /// Selection of the alerts of all sensors.
     fn from(selection: AlertSelection) -> Self {
-        Self { sensor: None, selection }
+        Self { sensor: None, among: None, selection }
     }
 }
 

@@ -22,6 +22,18 @@ pub enum Event {
     Sensor(Arc<SensorEvent>),
 }
 
+impl Event {
+    /// Name of the sensor that it is about.
+    #[must_use]
+    pub fn sensor(&self) -> &str {
+        match self {
+            Self::Alert(alert) => &alert.sensor,
+            Self::Undecodable(alert) => &alert.sensor,
+            Self::Sensor(event) => &event.sensor,
+        }
+    }
+}
+
 impl From<AlertRow> for Event {
     fn from(row: AlertRow) -> Self {
         match row {

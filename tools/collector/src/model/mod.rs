@@ -3,18 +3,24 @@
 //! No I/O, no locks, no SQL and no JSON. A transport (REST, server-sent events, later gRPC and WebSocket)
 //! serialises these types itself; a consumer inside the process never parses text.
 
+mod account;
 mod accounting;
 mod alert;
 mod collector_key;
 mod copied_key;
 mod delivery;
 mod event;
+mod incident;
 mod limit;
 mod log_head;
 mod name;
 mod run_ends;
 mod sensor;
 
+pub use account::{
+    Account, AccountId, ApiKey, AuditEntry, AuditRow, Groups, LogIn, Loopback, Role, Scope, SensorSet, User,
+    Whence,
+};
 pub use accounting::{Accounting, AccountingState, FleetAccounting};
 pub use alert::{
     AlertPosition, AlertQuery, AlertRow, AlertSelection, AlertTotals, MinuteCounts, StoredAlert,
@@ -24,6 +30,10 @@ pub use collector_key::{CollectorKeyTimes, KeyPlan, Unconfirmed};
 pub use copied_key::{Acknowledgement, CopiedKey, CopySign, KeyRole, Lineage};
 pub use delivery::{Delivery, Receipt, UnreadableAlert};
 pub use event::{DisconnectReason, Event, SensorChange, SensorEvent};
+pub use incident::{
+    ChangeOutcome, ChangeRequest, Incident, IncidentChange, IncidentPage, IncidentPhase, IncidentSelection,
+    IncidentState, IncidentWord, Removed, RemovedCounts,
+};
 pub use limit::Limit;
 pub use log_head::{HeadText, LogHeadState, may_follow};
 pub use name::{MAX_NAME_LEN, is_valid_name, sanitize_name};

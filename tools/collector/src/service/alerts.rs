@@ -1,8 +1,9 @@
 //! Stored alerts, filtered and paged.
 
-use super::access::{Caller, Operation, authorize};
+use super::access::{Caller, authorize};
+use super::operations::Operation;
 use super::{Service, ServiceError};
-use crate::model::{AlertQuery, AlertRow, AlertSelection, SensorId};
+use crate::model::{AlertQuery, AlertRow, AlertSelection, Scope, SensorId};
 
 /// Maximum number of alerts in one page.
 pub const MAX_PAGE_LEN: u32 = 1_000;
@@ -36,15 +37,16 @@ pub async fn list_alerts(
     caller: Caller,
     request: AlertRequest,
 ) -> Result<AlertPage, ServiceError> {
-    authorize(caller, Operation::ListAlerts)?;
+    authorize(&caller, Operation::ListAlerts)?;
+    let scope = service.access.scope(&caller);
     let sensor = match request.sensor {
-        Some(text) => Some(find_sensor(service, text).await?),
+        Some(text) => Some(find_sensor(service, &scope, text).await?),
         None => None,
     };
     let limit = request.selection.limit.clamp(1, MAX_PAGE_LEN);
     // One more than the page holds shows if there is a next page.
     let selection = AlertSelection { limit: limit + 1, ..request.selection };
-    let mut alerts = service.readers.alerts(AlertQuery { sensor, selection }).await?;
+    let mut alerts = service.readers.alerts(AlertQuery { sensor, among: scope.ids(), selection }).await?;
     let len = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_next = alerts.len() > len;
     alerts.truncate(len);
@@ -52,13 +54,20 @@ pub async fn list_alerts(
     Ok(AlertPage { alerts, next })
 }
 
-async fn find_sensor(service: &Service, text: String) -> Result<SensorId, ServiceError> {
-    if let Some(sensor) = service.readers.find_sensor(text.clone()).await? {
+/// A sensor that the caller may not see is one that does not exist.
+pub(super) async fn find_sensor(
+    service: &Service,
+    scope: &Scope,
+    text: String,
+) -> Result<SensorId, ServiceError> {
+    let found = service.readers.find_sensor(text.clone()).await?;
+    if let Some(sensor) = found.filter(|sensor| scope.has(sensor.id)) {
         return Ok(sensor.id);
     }
     // The latest reading: a name that does not exist must not cost a read of every sensor.
     let sensors = service.monitor.reading().await.sensors;
-    let known = sensors.iter().take(MAX_KNOWN_NAMES).map(|sensor| sensor.name.clone()).collect();
+    let known = sensors.iter().filter(|sensor| scope.has(sensor.id));
+    let known = known.take(MAX_KNOWN_NAMES).map(|sensor| sensor.name.clone()).collect();
     Err(ServiceError::UnknownSensor { given: text, known })
 }
 
@@ -66,7 +75,7 @@ async fn find_sensor(service: &Service, text: String) -> Result<SensorId, Servic
 mod tests {
     use super::*;
     use crate::model::AlertPosition;
-    use crate::service::testing::service;
+    use crate::service::testing::{local, service};
 
     fn request(position: AlertPosition, limit: u32) -> AlertRequest {
         let selection = AlertSelection { position, limit, ..AlertSelection::default() };
@@ -81,11 +90,9 @@ mod tests {
     async fn pages_continue_at_next_until_there_is_none() {
         let directory = tempfile::tempdir().unwrap();
         let (service, _stop) = service(directory.path(), 1..=5);
-        let first =
-            list_alerts(&service, Caller::Anonymous, request(AlertPosition::Newest, 3)).await.unwrap();
+        let first = list_alerts(&service, local(), request(AlertPosition::Newest, 3)).await.unwrap();
         assert_eq!((ids(&first), first.next), (vec![5, 4, 3], Some(3)));
-        let second =
-            list_alerts(&service, Caller::Anonymous, request(AlertPosition::Before(3), 3)).await.unwrap();
+        let second = list_alerts(&service, local(), request(AlertPosition::Before(3), 3)).await.unwrap();
         assert_eq!((ids(&second), second.next), (vec![2, 1], None));
     }
 
@@ -95,7 +102,7 @@ mod tests {
         let (service, _stop) = service(directory.path(), 1..=1_005);
         for (limit, len) in [(0, 1), (1, 1), (1_000, 1_000), (u32::MAX, 1_000)] {
             let request = request(AlertPosition::Newest, limit);
-            let page = list_alerts(&service, Caller::Anonymous, request).await.unwrap();
+            let page = list_alerts(&service, local(), request).await.unwrap();
             assert_eq!((page.alerts.len(), page.next.is_some()), (len, true), "{limit}");
         }
     }
@@ -105,7 +112,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (service, _stop) = service(directory.path(), 1..=1);
         let request = AlertRequest { sensor: Some("b".into()), ..AlertRequest::default() };
-        let error = list_alerts(&service, Caller::Anonymous, request).await.unwrap_err();
+        let error = list_alerts(&service, local(), request).await.unwrap_err();
         let ServiceError::UnknownSensor { given, known } = error else { panic!("{error}") };
         assert_eq!((given.as_str(), known), ("b", vec!["a".to_owned()]));
     }

@@ -19,6 +19,12 @@ pub enum ServiceError {
     },
     /// The caller may not do this.
     Forbidden(Forbidden),
+    /// There is no incident of this number, or no longer.
+    UnknownIncident(i64),
+    /// The incident was changed meanwhile and has this revision.
+    Revision(u64),
+    /// The incident has as many changes as it may.
+    Full(i64),
     /// Too many queries of this kind wait already.
     Busy,
     /// The query did not end within this time.
@@ -35,6 +41,11 @@ impl fmt::Display for ServiceError {
                 write!(out, "there is no sensor {short:?}")
             }
             Self::Forbidden(error) => error.fmt(out),
+            Self::UnknownIncident(id) => write!(out, "there is no incident {id}"),
+            Self::Revision(revision) => {
+                write!(out, "the incident was changed meanwhile: it has revision {revision}")
+            }
+            Self::Full(id) => write!(out, "incident {id} has as many changes as it may"),
             Self::Busy => out.write_str("too many queries wait already, try again"),
             Self::Deadline(deadline) => {
                 write!(out, "the query did not end within {} s", deadline.as_secs_f64())
@@ -47,7 +58,13 @@ impl fmt::Display for ServiceError {
 impl std::error::Error for ServiceError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::UnknownSensor { .. } | Self::Forbidden(_) | Self::Busy | Self::Deadline(_) => None,
+            Self::UnknownSensor { .. }
+            | Self::UnknownIncident(_)
+            | Self::Revision(_)
+            | Self::Full(_)
+            | Self::Forbidden(_)
+            | Self::Busy
+            | Self::Deadline(_) => None,
             Self::Store(error) => Some(error),
         }
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::access::{Caller, Operation, authorize};
+use super::access::{Caller, authorize};
+use super::operations::Operation;
 use super::{Service, ServiceError};
 use crate::clock;
 use crate::store::StoreError;
@@ -37,7 +38,7 @@ pub enum StoreHealth {
 /// # Errors
 /// Errors of authorisation; a failing store is a result.
 pub async fn health(service: &Service, caller: Caller) -> Result<Health, ServiceError> {
-    authorize(caller, Operation::Health)?;
+    authorize(&caller, Operation::Health)?;
     let reading = service.monitor.reading().await;
     let store = match (&reading.error, reading.stale_for()) {
         (_, Some(span)) => StoreHealth::Stalled(span),

@@ -7,6 +7,9 @@
 //! | operation | function |
 //! |---|---|
 //! | stored alerts, filtered and paged | [`list_alerts`] |
+//! | incidents, searched and paged | [`list_incidents`] |
+//! | one incident, its messages | [`show_incident`], [`list_messages`] |
+//! | states and notes of incidents | [`change_incidents`] |
 //! | sensors with their state | [`list_sensors`] |
 //! | totals and timeline | [`stats()`] |
 //! | ability to store and read alerts | [`health()`] |
@@ -17,12 +20,20 @@
 //! | revocation | [`revoke_sensor`] |
 //! | replacement of the key of a sensor | [`rotate_sensor_key`] |
 //! | note of unclean runs | [`acknowledge_runs`] |
+//! | users, keys, groups of sensors, audit | [`accounts`] |
+//! | log-in | [`crate::access::Access`] |
+//!
+//! Each operation is declared once, in [`OPERATIONS`].
 
 mod access;
+pub mod accounts;
 mod alerts;
+mod change_error;
 mod error;
 mod health;
+mod incidents;
 mod monitor;
+mod operations;
 mod operator;
 mod sensors;
 mod state;
@@ -31,11 +42,17 @@ mod subscribe;
 #[cfg(test)]
 mod testing;
 
-pub use access::{Caller, Forbidden, Operation};
+pub use access::{Caller, Forbidden, LoggedIn, authorize, operator_name};
 pub use alerts::{AlertPage, AlertRequest, MAX_PAGE_LEN, list_alerts};
+pub use change_error::ChangeError;
 pub use error::ServiceError;
 pub use health::{Health, StoreHealth, health};
+pub use incidents::{
+    IncidentAction, IncidentDetail, IncidentRequest, MAX_CHANGED, MAX_NOTE_LEN, change_incidents,
+    list_incidents, list_messages, show_incident,
+};
 pub use monitor::{Monitor, Reading};
+pub use operations::{Declaration, Method, Needs, OPERATIONS, Operation};
 pub use operator::{
     EnrollError, RevokeError, TokenRequest, acknowledge_runs, create_token, revoke_sensor, rotate_sensor_key,
     stored_sensors,

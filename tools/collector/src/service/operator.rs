@@ -9,7 +9,9 @@ use std::time::Duration;
 use sentinel_uplink::{ParseTokenError, PublicKey, Token};
 
 use super::ServiceError;
-use super::access::{Caller, Forbidden, Operation, authorize};
+use super::access::{Caller, Forbidden, authorize};
+use super::accounts::record;
+use super::operations::Operation;
 use crate::clock;
 use crate::model::{MAX_NAME_LEN, Sensor, SensorStatus, StoredToken, is_valid_name};
 use crate::store::{Files, StoreError, run_ends, sensor_keys, sensors};
@@ -67,7 +69,11 @@ impl std::error::Error for EnrollError {}
 ///
 /// # Errors
 /// Each variant of [`EnrollError`].
-pub fn create_token(files: &Files, caller: Caller, request: &TokenRequest<'_>) -> Result<Token, EnrollError> {
+pub fn create_token(
+    files: &Files,
+    caller: &Caller,
+    request: &TokenRequest<'_>,
+) -> Result<Token, EnrollError> {
     authorize(caller, Operation::Enroll).map_err(EnrollError::Access)?;
     let TokenRequest { name, address, collector, expires } = *request;
     if !is_valid_name(name) && !name.is_empty() {
@@ -85,6 +91,8 @@ pub fn create_token(files: &Files, caller: Caller, request: &TokenRequest<'_>) -
     };
     let mut connection = files.open_writer().map_err(EnrollError::Store)?;
     sensors::add_token(&mut connection, &stored, now).map_err(EnrollError::Store)?;
+    let detail = format!("token {} for sensor {name:?}", stored.id);
+    record(&mut connection, caller, Operation::Enroll, detail).map_err(EnrollError::Store)?;
     Ok(token)
 }
 
@@ -92,7 +100,7 @@ pub fn create_token(files: &Files, caller: Caller, request: &TokenRequest<'_>) -
 ///
 /// # Errors
 /// [`ServiceError::Store`] and [`ServiceError::Forbidden`].
-pub fn stored_sensors(files: &Files, caller: Caller) -> Result<Vec<SensorStatus>, ServiceError> {
+pub fn stored_sensors(files: &Files, caller: &Caller) -> Result<Vec<SensorStatus>, ServiceError> {
     authorize(caller, Operation::ListSensors)?;
     let sensors = sensors::all(&files.open_reader()?)?;
     Ok(sensors.into_iter().map(SensorStatus::of_store).collect())
@@ -145,13 +153,14 @@ impl From<StoreError> for RevokeError {
 ///
 /// # Errors
 /// Each variant of [`RevokeError`].
-pub fn revoke_sensor(files: &Files, caller: Caller, text: &str) -> Result<Sensor, RevokeError> {
+pub fn revoke_sensor(files: &Files, caller: &Caller, text: &str) -> Result<Sensor, RevokeError> {
     authorize(caller, Operation::Revoke).map_err(RevokeError::Access)?;
-    let connection = files.open_writer()?;
+    let mut connection = files.open_writer()?;
     let sensor = found(&connection, text)?;
     if !sensors::revoke(&connection, sensor.id, clock::now())? {
         return Err(RevokeError::Revoked(sensor.name));
     }
+    record(&mut connection, caller, Operation::Revoke, format!("sensor {}", sensor.name))?;
     Ok(sensor)
 }
 
@@ -159,13 +168,14 @@ pub fn revoke_sensor(files: &Files, caller: Caller, text: &str) -> Result<Sensor
 ///
 /// # Errors
 /// Each variant of [`RevokeError`].
-pub fn rotate_sensor_key(files: &Files, caller: Caller, text: &str) -> Result<Sensor, RevokeError> {
+pub fn rotate_sensor_key(files: &Files, caller: &Caller, text: &str) -> Result<Sensor, RevokeError> {
     authorize(caller, Operation::RotateKey).map_err(RevokeError::Access)?;
-    let connection = files.open_writer()?;
+    let mut connection = files.open_writer()?;
     let sensor = found(&connection, text)?;
     if !sensor_keys::request_replacement(&connection, sensor.id, clock::now())? {
         return Err(RevokeError::Revoked(sensor.name));
     }
+    record(&mut connection, caller, Operation::RotateKey, format!("sensor {}", sensor.name))?;
     Ok(sensor)
 }
 
@@ -175,7 +185,7 @@ pub fn rotate_sensor_key(files: &Files, caller: Caller, text: &str) -> Result<Se
 /// Variants of [`RevokeError`] but [`RevokeError::Revoked`].
 pub fn acknowledge_runs(
     files: &Files,
-    caller: Caller,
+    caller: &Caller,
     text: &str,
     by: &str,
 ) -> Result<(String, usize), RevokeError> {
@@ -183,6 +193,7 @@ pub fn acknowledge_runs(
     let mut connection = files.open_writer()?;
     let sensor = found(&connection, text)?;
     let runs = run_ends::acknowledge(&mut connection, sensor.id, by, clock::now())?;
+    record(&mut connection, caller, Operation::Acknowledge, format!("sensor {}, {runs} runs", sensor.name))?;
     Ok((sensor.name, runs))
 }
 
@@ -213,10 +224,12 @@ mod tests {
     fn only_the_operator_changes_anything() {
         let directory = tempfile::tempdir().unwrap();
         let files = files(directory.path());
-        let refused = create_token(&files, Caller::Anonymous, &request("a"));
-        assert!(matches!(refused, Err(EnrollError::Access(Forbidden(Operation::Enroll)))));
-        let refused = revoke_sensor(&files, Caller::Anonymous, "a");
-        assert!(matches!(refused, Err(RevokeError::Access(Forbidden(Operation::Revoke)))));
+        let caller = Caller::Loopback(crate::model::Role::Operator);
+        let refused = create_token(&files, &caller, &request("a"));
+        let is_access = |error: Forbidden, operation| error.operation == operation && !error.needs_log_in;
+        assert!(matches!(refused, Err(EnrollError::Access(error)) if is_access(error, Operation::Enroll)));
+        let refused = revoke_sensor(&files, &caller, "a");
+        assert!(matches!(refused, Err(RevokeError::Access(error)) if is_access(error, Operation::Revoke)));
         assert!(!files.database().exists(), "nothing was opened");
     }
 
@@ -224,14 +237,14 @@ mod tests {
     fn each_mistake_has_its_error() {
         let directory = tempfile::tempdir().unwrap();
         let files = files(directory.path());
-        let token = |request: &TokenRequest<'_>| create_token(&files, Caller::Operator, request);
+        let token = |request: &TokenRequest<'_>| create_token(&files, &Caller::Operator, request);
         assert!(token(&request("a")).is_ok() && token(&request("")).is_ok());
         assert!(matches!(token(&request("a b")), Err(EnrollError::Name(name)) if name == "a b"));
         assert!(matches!(token(&request("a")), Err(EnrollError::Store(StoreError::NameTaken(_)))));
         let nowhere = TokenRequest { address: "nowhere", ..request("b") };
         assert!(matches!(token(&nowhere), Err(EnrollError::Address(..))));
-        let unknown = revoke_sensor(&files, Caller::Operator, "nobody").unwrap_err();
+        let unknown = revoke_sensor(&files, &Caller::Operator, "nobody").unwrap_err();
         assert_eq!(unknown.to_string(), "there is no sensor \"nobody\"; none is enrolled");
-        assert!(stored_sensors(&files, Caller::Operator).unwrap().is_empty());
+        assert!(stored_sensors(&files, &Caller::Operator).unwrap().is_empty());
     }
 }

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use sentinel_units::Timestamp;
 
-use super::access::{Caller, Operation, authorize};
+use super::access::{Caller, authorize};
+use super::operations::Operation;
 use super::state::within_deadline;
 use super::{Service, ServiceError};
 use crate::ingest::Sessions;
-use crate::model::{Sensor, SensorStatus};
+use crate::model::{Scope, Sensor, SensorStatus};
 
 /// Every sensor, revoked ones included, in the order of names, as one reading of the store has them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -34,8 +35,19 @@ impl SensorList {
 /// # Errors
 /// [`ServiceError::Deadline`] and [`ServiceError::Store`].
 pub async fn list_sensors(service: &Service, caller: Caller) -> Result<SensorList, ServiceError> {
-    authorize(caller, Operation::ListSensors)?;
-    present_sensors(service).await
+    authorize(&caller, Operation::ListSensors)?;
+    scoped_sensors(service, &caller).await
+}
+
+/// [`present_sensors`] without those that the caller may not see.
+pub(super) async fn scoped_sensors(service: &Service, caller: &Caller) -> Result<SensorList, ServiceError> {
+    let list = present_sensors(service).await?;
+    let scope = service.access.scope(caller);
+    if matches!(scope, Scope::All) {
+        return Ok(list);
+    }
+    let seen = list.sensors.iter().filter(|sensor| scope.has(sensor.id)).cloned().collect();
+    Ok(SensorList { sensors: Arc::new(seen), ..list })
 }
 
 /// The latest reading; one of this request alone, with its error, if that failed, is old, or has not come yet.
@@ -65,7 +77,7 @@ pub struct MetricsSnapshot {
 /// # Errors
 /// Errors of authorisation.
 pub async fn metrics_snapshot(service: &Service, caller: Caller) -> Result<MetricsSnapshot, ServiceError> {
-    authorize(caller, Operation::Metrics)?;
+    authorize(&caller, Operation::Metrics)?;
     let reading = service.monitor.reading().await;
     Ok(MetricsSnapshot {
         sensors: SensorList { sensors: reading.sensors, read_at: reading.begun },

@@ -7,11 +7,13 @@ use sentinel_units::Timestamp;
 use tokio::sync::watch;
 
 use super::{Monitor, ServiceError};
+use crate::access::Access;
 use crate::clock;
 use crate::events::EventBus;
 use crate::ingest::Sessions;
+use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::store::{Files, ReadLimits, ReaderPool, StoreError};
+use crate::store::{Files, ReadLimits, ReaderPool, StoreError, WriterHandle};
 
 /// Everything that the use cases read from. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -24,12 +26,16 @@ pub struct Service {
     pub events: EventBus,
     /// Established sessions.
     pub sessions: Sessions,
+    /// Users, keys, and the sensors that they see.
+    pub access: Access,
     /// Counters of this process.
     pub metrics: Arc<Metrics>,
     /// Start of this process.
     pub started: Timestamp,
     /// Turns true when the process stops; subscriptions end then.
     pub stopping: watch::Receiver<bool>,
+    /// The writer; none where nothing can be changed.
+    pub writer: Option<WriterHandle>,
 }
 
 impl Service {
@@ -37,7 +43,7 @@ impl Service {
     /// transports: reads run on its threads.
     #[must_use]
     pub fn new(files: &Arc<Files>, metrics: Arc<Metrics>, stopping: watch::Receiver<bool>) -> Self {
-        Self::with_limits(files, metrics, stopping, ReaderPool::SEARCH)
+        Self::with_limits(files, metrics, stopping, ReaderPool::SEARCH, Log::default())
     }
 
     /// [`Service::new`] with other limits of searches.
@@ -47,16 +53,25 @@ impl Service {
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<bool>,
         searches: ReadLimits,
+        log: Log,
     ) -> Self {
         Self {
             readers: ReaderPool::with_search(files, searches),
             monitor: Monitor::start(ReaderPool::new(files), stopping.clone()),
             events: EventBus::default(),
             sessions: Sessions::default(),
+            access: Access::new(Arc::clone(files), log),
             metrics,
             started: clock::now(),
             stopping,
+            writer: None,
         }
+    }
+
+    /// With a writer, through which users change what is stored.
+    #[must_use]
+    pub fn with_writer(self, writer: WriterHandle) -> Self {
+        Self { writer: Some(writer), ..self }
     }
 }
 

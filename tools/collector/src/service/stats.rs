@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use sentinel_units::Timestamp;
 
-use super::access::{Caller, Operation, authorize};
-use super::sensors::{SensorList, present_sensors};
+use super::access::{Caller, authorize};
+use super::operations::Operation;
+use super::sensors::{SensorList, scoped_sensors};
 use super::state::within_deadline;
 use super::{Service, ServiceError};
 use crate::clock;
-use crate::model::{Accounting, AlertTotals, FleetAccounting, MinuteCounts, Sensor};
+use crate::model::{Accounting, AlertTotals, FleetAccounting, MinuteCounts, RemovedCounts, Sensor};
 
 /// Maximum length of the timeline, in minutes: one day.
 pub const MAX_MINUTES: u16 = 1_440;
@@ -37,6 +38,8 @@ pub struct Stats {
     pub runs_unclean: u64,
     /// Knowledge of the alerts of all sensors.
     pub accounting: FleetAccounting,
+    /// What was deleted to keep the limits of age and size.
+    pub removed: RemovedCounts,
     /// Alerts per minute of packet time, oldest first.
     pub per_minute: Vec<MinuteCounts>,
     /// Limits of clients that took effect since the start of this process, by name.
@@ -59,22 +62,29 @@ pub struct SensorCounts {
 /// # Errors
 /// [`ServiceError::Deadline`] and [`ServiceError::Store`].
 pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<Stats, ServiceError> {
-    authorize(caller, Operation::Stats)?;
+    authorize(&caller, Operation::Stats)?;
     let time = clock::now();
-    let counts = within_deadline(service.readers.counts(time, minutes.clamp(1, MAX_MINUTES))).await?;
-    let SensorList { sensors, .. } = present_sensors(service).await?;
+    let (minutes, among) = (minutes.clamp(1, MAX_MINUTES), service.access.scope(&caller).ids());
+    let counts = within_deadline(service.readers.counts(time, minutes, among.clone())).await?;
+    let SensorList { sensors, .. } = scoped_sensors(service, &caller).await?;
     let sum = |of: fn(&Sensor) -> u64| sensors.iter().map(of).fold(0_u64, u64::saturating_add);
     let revoked = sensors.iter().filter(|sensor| sensor.revoked_at.is_some()).count();
     let is_heard =
         |sensor: &Sensor| service.sessions.find(sensor.id).is_some_and(|session| !session.is_silent);
     let known = |sensor: &Sensor| Accounting::of(sensor, is_heard(sensor));
+    let connected = sensors.iter().filter(|sensor| service.sessions.find(sensor.id).is_some()).count();
+    let is_limited = among.is_some();
     Ok(Stats {
         time,
         uptime: time.since(service.started),
-        store_bytes: service.readers.size_bytes(),
+        store_bytes: if is_limited {
+            sum(|sensor| sensor.stored_bytes)
+        } else {
+            service.readers.size_bytes()
+        },
         sensors: SensorCounts {
             enrolled: sensors.len() - revoked,
-            connected: service.sessions.count(),
+            connected: if is_limited { connected } else { service.sessions.count() },
             revoked,
         },
         duplicate: sum(|sensor| sensor.duplicates),
@@ -83,6 +93,11 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
         runs_unclean: sum(|sensor| sensor.run_ends.unclean()),
         totals: counts.totals,
         accounting: sensors.iter().map(known).collect(),
+        removed: if is_limited {
+            RemovedCounts::default()
+        } else {
+            within_deadline(service.readers.removed()).await?
+        },
         per_minute: counts.per_minute,
         limited: service.metrics.http.effective().collect(),
     })

@@ -1,19 +1,26 @@
 //! Stored and live events as one sequence without holes or repeats.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 
-use super::access::{Caller, Operation, authorize};
+use super::access::{Caller, authorize};
+use super::operations::Operation;
 use super::state::within_deadline;
 use super::{Service, ServiceError};
-use crate::model::{AlertPosition, AlertRow, AlertSelection, Event};
+use crate::access::Directory;
+use crate::model::{AlertPosition, AlertQuery, AlertRow, AlertSelection, Event, Scope};
 
 /// Maximum number of stored alerts that a subscription begins with.
 pub const MAX_RECENT: u32 = 1_000;
 /// Rows read from the store at once when catching up.
 const CATCH_UP_LEN: u32 = 500;
+
+/// Time between two looks at the rights of a subscriber to whom nothing happens.
+const RIGHTS_INTERVAL: Duration = Duration::from_secs(30);
 
 /// First alert of a subscription.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,26 +40,44 @@ pub async fn subscribe(
     caller: Caller,
     start: StreamStart,
 ) -> Result<Subscription, ServiceError> {
-    authorize(caller, Operation::Subscribe)?;
+    authorize(&caller, Operation::Subscribe)?;
     // Subscribes before it reads: an alert stored in between is found both ways, and `last` keeps it from being
     // returned twice. The other order would lose it.
     let live = service.events.subscribe();
     let newest = within_deadline(service.readers.newest_alert()).await?;
     let last = match start {
         StreamStart::Recent(0) => newest,
-        StreamStart::Recent(count) => before_recent(service, count.min(MAX_RECENT), newest).await?,
+        StreamStart::Recent(count) => before_recent(service, &caller, count.min(MAX_RECENT), newest).await?,
         // An id above the newest comes from a store that was replaced by an older copy: continue at its end.
         StreamStart::After(id) => id.min(newest),
     };
     // At the end nothing has to be read: what is stored from now on comes live, in order with the changes of sensors.
     let behind = last < newest;
-    Ok(Subscription { service: service.clone(), live, last, queued: VecDeque::new(), behind })
+    let (access, scope) = (service.access.changes(), service.access.scope(&caller));
+    Ok(Subscription {
+        service: service.clone(),
+        live,
+        last,
+        queued: VecDeque::new(),
+        behind,
+        caller,
+        access,
+        scope,
+    })
 }
 
 /// Row number after which the `count` newest alerts follow.
-async fn before_recent(service: &Service, count: u32, newest: i64) -> Result<i64, ServiceError> {
+async fn before_recent(
+    service: &Service,
+    caller: &Caller,
+    count: u32,
+    newest: i64,
+) -> Result<i64, ServiceError> {
     let selection = AlertSelection { limit: count, ..AlertSelection::default() };
-    let rows = within_deadline(service.readers.follow(selection.into())).await?;
+    let rows = match service.access.scope(caller).ids() {
+        None => within_deadline(service.readers.follow(selection.into())).await?,
+        among => service.readers.alerts(AlertQuery { sensor: None, among, selection }).await?,
+    };
     Ok(rows.last().map_or(newest, |oldest| oldest.id() - 1))
 }
 
@@ -69,16 +94,34 @@ pub struct Subscription {
     queued: VecDeque<Event>,
     /// True while the store may hold alerts after `last` that `live` will not deliver.
     behind: bool,
+    caller: Caller,
+    /// Notice of changed rights.
+    access: watch::Receiver<Arc<Directory>>,
+    /// Sensors whose events are returned.
+    scope: Scope,
 }
 
 impl Subscription {
-    /// The next event; none when the collector stops.
+    /// The next event of a sensor that the caller may see; none when the collector stops, or the caller has lost its rights.
     ///
     /// # Errors
     /// [`ServiceError::Store`] if alerts that were missed cannot be read; the subscription has ended, and can be
     /// resumed after the last alert that it returned.
     pub async fn next(&mut self) -> Result<Option<Event>, ServiceError> {
         loop {
+            match self.next_of_all().await? {
+                Some(event) if self.scope.has_name(event.sensor()) => return Ok(Some(event)),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    async fn next_of_all(&mut self) -> Result<Option<Event>, ServiceError> {
+        loop {
+            if !self.service.access.is_valid(&self.caller) {
+                return Ok(None);
+            }
             if let Some(event) = self.queued.pop_front() {
                 return Ok(Some(event));
             }
@@ -92,6 +135,12 @@ impl Subscription {
             let received = tokio::select! {
                 received = self.live.recv() => received,
                 _ = self.service.stopping.changed() => return Ok(None),
+                // A log-in that ends by itself changes no table.
+                () = tokio::time::sleep(RIGHTS_INTERVAL) => continue,
+                _ = self.access.changed() => {
+                    self.scope = self.service.access.scope(&self.caller);
+                    continue;
+                }
             };
             match received {
                 Ok(Event::Alert(alert)) if alert.id <= self.last => {} // returned from the store already
@@ -121,7 +170,7 @@ impl Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::testing::service;
+    use crate::service::testing::{local, service};
 
     async fn next_id(subscription: &mut Subscription) -> Option<i64> {
         match subscription.next().await.unwrap()? {
@@ -145,8 +194,8 @@ mod tests {
     async fn an_alert_found_in_the_store_and_on_the_bus_is_returned_once() {
         let directory = tempfile::tempdir().unwrap();
         let (service, stop) = service(directory.path(), 1..=4);
-        let mut all = subscribe(&service, Caller::Anonymous, StreamStart::After(0)).await.unwrap();
-        let mut recent = subscribe(&service, Caller::Anonymous, StreamStart::Recent(1)).await.unwrap();
+        let mut all = subscribe(&service, local(), StreamStart::After(0)).await.unwrap();
+        let mut recent = subscribe(&service, local(), StreamStart::Recent(1)).await.unwrap();
         publish_after(&service, 2).await;
         for id in 1..=4 {
             assert_eq!(next_id(&mut all).await, Some(id));
@@ -160,7 +209,7 @@ mod tests {
     async fn a_position_beyond_the_store_continues_at_its_end() {
         let directory = tempfile::tempdir().unwrap();
         let (service, stop) = service(directory.path(), 1..=2);
-        let mut resumed = subscribe(&service, Caller::Anonymous, StreamStart::After(99)).await.unwrap();
+        let mut resumed = subscribe(&service, local(), StreamStart::After(99)).await.unwrap();
         stop.send(true).unwrap();
         assert_eq!((resumed.last, next_id(&mut resumed).await), (2, None));
     }
@@ -174,7 +223,7 @@ mod tests {
         let database = directory.path().join(crate::store::DATABASE);
         let sql = "UPDATE alerts SET wire = x'ff' WHERE id IN (3, 4)";
         crate::store::testing::open(&database).execute(sql, []).unwrap();
-        let mut all = subscribe(&service, Caller::Anonymous, StreamStart::After(0)).await.unwrap();
+        let mut all = subscribe(&service, local(), StreamStart::After(0)).await.unwrap();
         for id in 1..=count {
             assert_eq!(next_id(&mut all).await, Some(id));
         }

@@ -18,5 +18,12 @@ pub(super) fn service(directory: &Path, seqs: RangeInclusive<u64>) -> (Service, 
     commit(&mut open(&files.database()), &delivery(seqs)).unwrap();
     let (stop, stopping) = watch::channel(false);
     let metrics = Arc::new(Metrics::new(&AlertTotals::default()));
-    (Service::new(&Arc::new(files), metrics, stopping), stop)
+    let service = Service::new(&Arc::new(files), metrics, stopping);
+    service.access.set_loopback(Some(crate::model::Role::Viewer));
+    (service, stop)
+}
+
+/// A client of this machine that may read.
+pub(super) fn local() -> super::Caller {
+    super::Caller::Loopback(crate::model::Role::Viewer)
 }

@@ -7,9 +7,18 @@ use sentinel_units::Timestamp;
 use sentinel_uplink::{LogHead, PublicKey, RejectReason, RunIdentity, Telemetry};
 use tokio::sync::oneshot;
 
+use super::incidents::batch::Batch;
+use super::incidents::runs::Wrong;
 use super::lanes::LaneSender;
-use super::{Lane, StoreError, StoreLimits, alerts, lineage, log_heads, run_ends, sensor_keys, sensors};
-use crate::model::{CopySign, Delivery, Enrollment, Limit, Lineage, Receipt, Sensor, SensorId, SensorInfo};
+use super::retention::Expired;
+use super::{
+    Lane, StoreError, StoreLimits, alerts, incidents, lineage, log_heads, retention, run_ends, sensor_keys,
+    sensors,
+};
+use crate::model::{
+    ChangeOutcome, ChangeRequest, CopySign, Delivery, Enrollment, Limit, Lineage, Receipt, Sensor, SensorId,
+    SensorInfo,
+};
 
 /// A request to the writer.
 pub(super) enum Job {
@@ -78,10 +87,38 @@ pub(super) enum Job {
         request: Enrollment,
         reply: oneshot::Sender<EnrollReply>,
     },
+    ChangeIncidents {
+        request: ChangeRequest,
+        reply: oneshot::Sender<ChangeReply>,
+    },
+    Follow {
+        work: Box<Follow>,
+        reply: oneshot::Sender<FollowReply>,
+    },
+}
+
+/// Work that follows from what is stored. Nothing is lost if it fails: it is found again.
+pub(super) enum Follow {
+    Index(Batch),
+    Runs(Wrong),
+    Remove(Expired),
+}
+
+impl Follow {
+    fn run(&self, transaction: &Connection) -> Result<(), StoreError> {
+        match self {
+            // A batch that was read at another position changes nothing; the next one is read at the right one.
+            Self::Index(batch) => incidents::apply::apply(transaction, batch).map(drop),
+            Self::Runs(wrong) => incidents::runs::correct(transaction, wrong),
+            Self::Remove(expired) => retention::remove(transaction, expired),
+        }
+    }
 }
 
 type DeliverReply = Result<Result<Receipt, Limit>, StoreError>;
 type KeyReply = Result<bool, StoreError>;
+type ChangeReply = Result<ChangeOutcome, StoreError>;
+type FollowReply = Result<(), StoreError>;
 type EnrollReply = Result<Result<Sensor, RejectReason>, StoreError>;
 
 impl Job {
@@ -131,6 +168,10 @@ impl Job {
                 sensor_keys::count_copy(transaction, *sensor, *sign, detail, *at)?;
             }
             Self::Pin { sensor, key } => sensor_keys::pin(transaction, *sensor, *key)?,
+            Self::ChangeIncidents { request, .. } => {
+                return Ok(JobResult::Changed(incidents::change::change(transaction, request)?));
+            }
+            Self::Follow { work, .. } => work.run(transaction)?,
         }
         Ok(JobResult::Done)
     }
@@ -141,6 +182,8 @@ impl Job {
             Self::Deliver { reply, .. } => drop(reply.send(Err(error))),
             Self::Enroll { reply, .. } => drop(reply.send(Err(error))),
             Self::Announce { reply, .. } | Self::Replace { reply, .. } => drop(reply.send(Err(error))),
+            Self::ChangeIncidents { reply, .. } => drop(reply.send(Err(error))),
+            Self::Follow { reply, .. } => drop(reply.send(Err(error))),
             Self::Telemetry { .. }
             | Self::Seen { .. }
             | Self::Info { .. }
@@ -161,6 +204,7 @@ pub(super) enum JobResult {
     Head(Option<LogHead>),
     Run(Lineage),
     Key(bool),
+    Changed(ChangeOutcome),
     Done,
 }
 
@@ -320,6 +364,16 @@ impl WriterHandle {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         self.send(Job::Limit { sensor, limit, times, at }).await
+    }
+
+    /// Changes states of incidents and adds notes. Returns when that is on the disk.
+    ///
+    /// # Errors
+    /// Errors of [`WriterHandle::deliver`].
+    pub async fn change_incidents(&self, request: ChangeRequest) -> Result<ChangeOutcome, StoreError> {
+        let (reply, result) = oneshot::channel();
+        self.send(Job::ChangeIncidents { request, reply }).await?;
+        result.await.map_err(|_| StoreError::Closed)?
     }
 
     async fn send(&self, job: Job) -> Result<(), StoreError> {

@@ -1,4 +1,4 @@
-//! The queue before the writer: two lanes, of which the prompt one is served first.
+//! The queue before the writer: three lanes, of which the prompt one is served first and the background one last.
 
 use std::time::Duration;
 use std::{fmt, io};
@@ -14,6 +14,8 @@ pub enum Lane {
     Prompt,
     /// In turn, in transactions of their own.
     Bulk,
+    /// When nothing else waits, and after every few transactions if something always does: work that follows from what is stored.
+    Background,
 }
 
 /// Jobs of each lane that wait for the writer. Senders wait when it is full, and with them the sensors.
@@ -25,11 +27,30 @@ pub(super) struct LaneSender<T> {
     bulk: mpsc::Sender<T>,
 }
 
+/// Sending side of the background lane alone, so that it does not keep the others open: the writer gives up a commit that fails when
+/// nobody is left to send deliveries.
+pub(super) struct BackgroundSender<T>(mpsc::Sender<T>);
+
+impl<T> fmt::Debug for BackgroundSender<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("BackgroundSender").finish_non_exhaustive()
+    }
+}
+
+impl<T> BackgroundSender<T> {
+    /// Queues a background job; waits while there is one. False if the receiving side is gone. Must not be called on a thread that
+    /// runs tasks.
+    pub(super) fn send(&self, job: T) -> bool {
+        self.0.blocking_send(job).is_ok()
+    }
+}
+
 /// Receiving side, for a thread that may block.
 pub(super) struct Lanes<T> {
     prompt: mpsc::Receiver<T>,
     bulk: mpsc::Receiver<T>,
-    /// Waits for both lanes at once.
+    background: mpsc::Receiver<T>,
+    /// Waits for all lanes at once.
     waits: Runtime,
 }
 
@@ -37,10 +58,12 @@ pub(super) struct Lanes<T> {
 ///
 /// # Errors
 /// Errors of making what the receiving side waits with.
-pub(super) fn lanes<T>() -> io::Result<(LaneSender<T>, Lanes<T>)> {
+pub(super) fn lanes<T>() -> io::Result<(LaneSender<T>, BackgroundSender<T>, Lanes<T>)> {
     let ((prompt, prompt_jobs), (bulk, bulk_jobs)) = (mpsc::channel(QUEUE_LEN), mpsc::channel(QUEUE_LEN));
+    let (background, background_jobs) = mpsc::channel(1);
     let waits = runtime::Builder::new_current_thread().build()?;
-    Ok((LaneSender { prompt, bulk }, Lanes { prompt: prompt_jobs, bulk: bulk_jobs, waits }))
+    let lanes = Lanes { prompt: prompt_jobs, bulk: bulk_jobs, background: background_jobs, waits };
+    Ok((LaneSender { prompt, bulk }, BackgroundSender(background), lanes))
 }
 
 impl<T> fmt::Debug for LaneSender<T> {
@@ -61,20 +84,23 @@ impl<T> LaneSender<T> {
         let lane = match lane {
             Lane::Prompt => &self.prompt,
             Lane::Bulk => &self.bulk,
+            // Nothing but background work is sent there, by its own sender.
+            Lane::Background => &self.bulk,
         };
         lane.send(job).await.is_ok()
     }
 }
 
 impl<T> Lanes<T> {
-    /// The next job, waiting for one, with its lane; none if every sender is gone and both lanes are empty.
+    /// The next job, waiting for one, with its lane; none if every sender is gone and all lanes are empty.
     pub(super) fn next(&mut self) -> Option<(Lane, T)> {
-        let Self { prompt, bulk, waits } = self;
+        let Self { prompt, bulk, background, waits } = self;
         waits.block_on(async {
             tokio::select! {
                 biased;
                 Some(job) = prompt.recv() => Some((Lane::Prompt, job)),
                 Some(job) = bulk.recv() => Some((Lane::Bulk, job)),
+                Some(job) = background.recv() => Some((Lane::Background, job)),
                 else => None,
             }
         })
@@ -85,6 +111,7 @@ impl<T> Lanes<T> {
         match lane {
             Lane::Prompt => self.prompt.try_recv().ok(),
             Lane::Bulk => self.bulk.try_recv().ok(),
+            Lane::Background => self.background.try_recv().ok(),
         }
     }
 
@@ -140,19 +167,21 @@ mod tests {
 
     #[test]
     fn prompt_jobs_overtake_bulk_jobs_and_each_lane_keeps_its_order() {
-        let (sender, mut queue) = lanes().unwrap();
+        let (sender, background, mut queue) = lanes().unwrap();
         let runtime = runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             for (lane, job) in [(Lane::Bulk, 1), (Lane::Bulk, 2), (Lane::Prompt, 3), (Lane::Prompt, 4)] {
                 assert!(sender.send(lane, job).await);
             }
         });
+        assert!(background.send(5));
         drop(sender);
-        assert!(queue.is_closed());
+        assert!(queue.is_closed(), "background work keeps nobody waiting");
+        drop(background);
         assert_eq!((queue.try_next(Lane::Bulk), queue.try_next(Lane::Prompt)), (Some(1), Some(3)));
         assert_eq!(
             [queue.next(), queue.next(), queue.next()],
-            [Some((Lane::Prompt, 4)), Some((Lane::Bulk, 2)), None]
+            [Some((Lane::Prompt, 4)), Some((Lane::Bulk, 2)), Some((Lane::Background, 5))]
         );
     }
 

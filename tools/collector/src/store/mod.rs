@@ -10,11 +10,14 @@
 //! Requests and results are types of [`crate::model`]; SQL and connections stay in here and in the
 //! operator's commands.
 
+pub(crate) mod access;
 mod alerts;
 mod checkpoint;
 pub(crate) mod collector_keys;
 mod error;
 mod files;
+mod incidents;
+mod indexer;
 mod jobs;
 pub mod key;
 mod lanes;
@@ -23,6 +26,7 @@ mod lineage;
 mod log_heads;
 mod read_pool;
 mod reader;
+mod retention;
 pub(crate) mod run_ends;
 pub mod schema;
 pub(crate) mod sensor_keys;
@@ -34,6 +38,7 @@ mod writer;
 
 pub use error::StoreError;
 pub use files::{DATABASE, Files};
+pub use indexer::{Indexer, IndexerSettings};
 pub use jobs::WriterHandle;
 pub use key::DatabaseKey;
 pub use lanes::Lane;
@@ -41,4 +46,5 @@ pub use limits::StoreLimits;
 pub use read_pool::{ReadLimits, ReadPool};
 pub(crate) use reader::initial_totals;
 pub use reader::{AdmissionReader, ReaderPool, StoreCounts};
+pub use retention::RetentionLimits;
 pub use writer::Writer;

@@ -7,8 +7,11 @@ use rusqlite::Connection;
 use sentinel_units::Timestamp;
 use sentinel_uplink::{PublicKey, TokenId};
 
-use super::{Files, ReadLimits, ReadPool, StoreError, alerts, collector_keys, sensors};
-use crate::model::{AlertQuery, AlertRow, AlertTotals, KeyPlan, MinuteCounts, Sensor, SensorId, StoredToken};
+use super::{Files, ReadLimits, ReadPool, StoreError, alerts, collector_keys, incidents, retention, sensors};
+use crate::model::{
+    AlertQuery, AlertRow, AlertTotals, Incident, IncidentChange, IncidentPage, IncidentSelection, KeyPlan,
+    MinuteCounts, RemovedCounts, Sensor, SensorId, StoredToken,
+};
 
 /// Look-ups of keys and tokens: microseconds each, by index. The handshakes under way bound those that wait.
 const ADMISSION: ReadLimits = ReadLimits { reading: 4, waiting: 1 << 20, deadline: Duration::from_secs(5) };
@@ -17,12 +20,16 @@ const OVERVIEW: ReadLimits = ReadLimits { reading: 2, waiting: 64, deadline: Dur
 /// Reads of event streams: some hundred rows each. The number of streams bounds those that wait.
 const FOLLOW: ReadLimits = ReadLimits { reading: 2, waiting: 1 << 10, deadline: Duration::from_secs(5) };
 
+/// Searches of incidents, which end in their time with what they have found.
+const INCIDENTS: ReadLimits = ReadLimits { reading: 2, waiting: 32, deadline: Duration::from_millis(1_800) };
+
 /// Reads for the interfaces. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ReaderPool {
     files: Arc<Files>,
     overview: ReadPool,
     follow: ReadPool,
+    incidents: ReadPool,
     search: ReadPool,
 }
 
@@ -55,8 +62,13 @@ impl ReaderPool {
     #[must_use]
     pub fn with_search(files: &Arc<Files>, search: ReadLimits) -> Self {
         let pool = |limits| ReadPool::new(Arc::clone(files), limits);
-        let (overview, follow, search) = (pool(OVERVIEW), pool(FOLLOW), pool(search));
-        Self { files: Arc::clone(files), overview, follow, search }
+        Self {
+            files: Arc::clone(files),
+            overview: pool(OVERVIEW),
+            follow: pool(FOLLOW),
+            incidents: pool(INCIDENTS),
+            search: pool(search),
+        }
     }
 
     /// Bytes of the database and its write-ahead log on disk.
@@ -76,13 +88,65 @@ impl ReaderPool {
         self.follow.read(move |connection| alerts::query::select(connection, &query)).await
     }
 
+    /// A page of incidents, and how far the search got.
+    pub(crate) async fn incidents(&self, selection: IncidentSelection) -> Result<IncidentPage, StoreError> {
+        let found = self.incidents.read(move |connection| incidents::query::select(connection, &selection));
+        let mut page = found.await?;
+        if let Some(next) = page.next.filter(|_| page.is_partial) {
+            page.reached = self.overview.read(move |read| incidents::query::opened_at(read, next)).await?;
+        }
+        Ok(page)
+    }
+
+    /// The incident with this row number.
+    pub(crate) async fn incident(&self, id: i64) -> Result<Option<Incident>, StoreError> {
+        self.incidents.read(move |connection| incidents::detail::find(connection, id)).await
+    }
+
+    /// Changes that users have made to an incident, oldest first.
+    pub(crate) async fn incident_history(&self, id: i64) -> Result<Vec<IncidentChange>, StoreError> {
+        self.incidents.read(move |connection| incidents::change::history(connection, id)).await
+    }
+
+    /// Messages of an incident below row number `before`, newest first.
+    pub(crate) async fn incident_messages(
+        &self,
+        id: i64,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AlertRow>, StoreError> {
+        self.incidents
+            .read(move |connection| incidents::detail::messages(connection, id, before, limit))
+            .await
+    }
+
+    /// What was deleted to keep the limits of age and size.
+    pub(crate) async fn removed(&self) -> Result<RemovedCounts, StoreError> {
+        self.overview.read(retention::counts).await
+    }
+
     /// Row number of the newest alert; 0 if there is none.
     pub(crate) async fn newest_alert(&self) -> Result<i64, StoreError> {
         self.overview.read(alerts::query::newest_id).await
     }
 
-    /// Totals, and the timeline of the `minutes` minutes up to `now`.
-    pub(crate) async fn counts(&self, now: Timestamp, minutes: u16) -> Result<StoreCounts, StoreError> {
+    /// Totals, and the timeline of the `minutes` minutes up to `now`; of these sensors if there is a list, for which rows are
+    /// counted.
+    pub(crate) async fn counts(
+        &self,
+        now: Timestamp,
+        minutes: u16,
+        among: Option<Arc<[SensorId]>>,
+    ) -> Result<StoreCounts, StoreError> {
+        if let Some(sensors) = among {
+            let counts = self.search.read(move |connection| {
+                Ok(StoreCounts {
+                    totals: alerts::scoped::totals(connection, &sensors)?,
+                    per_minute: alerts::scoped::timeline(connection, &sensors, now, minutes)?,
+                })
+            });
+            return counts.await;
+        }
         let counts = self.overview.read(move |connection| {
             // Two statements, each with a snapshot of its own: a commit in between shows in the later one only.
             Ok(StoreCounts {

@@ -15,12 +15,14 @@ const WRITER_CACHE_KIB: i32 = 16 * 1024;
 
 /// Migrations from an empty file to the present schema; `user_version` is the number of those applied.
 /// Append only: files of every older version are migrated at start.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 7] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_run_ends.sql"),
     include_str!("schema_log_heads.sql"),
     include_str!("schema_keys.sql"),
+    include_str!("schema_incidents.sql"),
+    include_str!("schema_access.sql"),
 ];
 
 /// Opens for reading and writing; creates the file and migrates its schema.
@@ -81,14 +83,18 @@ fn unlock(path: &Path, key: &DatabaseKey, flags: OpenFlags) -> Result<Connection
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    migrate_by(connection, &STEPS)
+}
+
+fn migrate_by(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError> {
+    let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
     // Immediate: of two processes that start on a new file, the second waits and finds the tables.
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > known {
         return Err(StoreError::NewerSchema(version));
     }
-    for step in STEPS.iter().skip(usize::try_from(version).unwrap_or_default()) {
+    for step in steps.iter().skip(usize::try_from(version).unwrap_or_default()) {
         transaction.execute_batch(step)?;
     }
     // In the transaction of the steps: a crash leaves the old schema with its number, or the new one with its own.
@@ -97,6 +103,24 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     transaction.commit()?;
     Ok(())
+}
+
+/// Opens as the program of version `version` of the schema did.
+///
+/// # Errors
+/// Errors of [`open_writer`].
+#[cfg(test)]
+pub(super) fn open_known(path: &Path, key: &DatabaseKey, version: usize) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let mut connection = unlock(path, key, flags)?;
+    migrate_by(&mut connection, STEPS.get(..version).unwrap_or(&STEPS))?;
+    Ok(connection)
+}
+
+/// [`open_known`] of a store that it can open.
+#[cfg(test)]
+pub(super) fn open_version(path: &Path, key: &DatabaseKey, version: usize) -> Connection {
+    open_known(path, key, version).unwrap()
 }
 
 #[cfg(test)]
@@ -204,7 +228,8 @@ mod tests {
                 .unwrap();
         }
         let selection = AlertSelection { limit: 10, ..AlertSelection::default() };
-        alerts::query::select(&connection, &AlertQuery { sensor: Some(all[1].id), selection }).unwrap();
+        alerts::query::select(&connection, &AlertQuery { sensor: Some(all[1].id), among: None, selection })
+            .unwrap();
         alerts::query::newest_id(&connection).unwrap();
         // The sensor goes on to send, with the largest counters that a message holds.
         let gap = |boot| sentinel_uplink::Gap {
@@ -216,7 +241,7 @@ mod tests {
         };
         let delivery = crate::store::testing::delivery(1..=3);
         let delivery = crate::model::Delivery { gaps: [1, 2, 3, 4].map(gap).to_vec(), ..delivery };
-        let limits = crate::store::StoreLimits { sensor_bytes: u64::MAX };
+        let limits = crate::store::StoreLimits { sensor_bytes: u64::MAX, ..Default::default() };
         let transaction = connection.transaction().unwrap();
         alerts::insert::insert_delivery(&transaction, &delivery, limits).unwrap().unwrap();
         transaction.commit().unwrap();

@@ -4,14 +4,16 @@
 //! Nothing is replied before the commit: an alert that a sensor may discard is on the disk.
 
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
 
 use super::checkpoint::Checkpoints;
-use super::jobs::{Job, JobResult, WriterHandle};
-use super::lanes::{Lanes, Pace, lanes};
+use super::jobs::{Follow, Job, JobResult, WriterHandle};
+use super::lanes::{BackgroundSender, Lanes, Pace, lanes};
 use super::{Lane, StoreError, StoreLimits};
 use crate::events::EventBus;
 use crate::log::Log;
@@ -20,6 +22,8 @@ use crate::model::{CopiedKey, CopySign, Delivery, Event, HeadText, Receipt, Stor
 
 /// First and longest wait after a failed commit; it doubles in between.
 const RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Transactions of deliveries after which background work has its turn, if there is some.
+const TURNS: u32 = 16;
 /// Time between two log lines about a lasting failure.
 const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -27,6 +31,37 @@ const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Writer {
     thread: thread::JoinHandle<()>,
+    /// What the consumer that follows this writer takes.
+    follower: Option<Follower>,
+}
+
+/// Side of a consumer that follows the writer.
+#[derive(Debug)]
+pub(super) struct Follower {
+    jobs: BackgroundSender<Job>,
+    /// A message after each transaction that may have stored alerts.
+    wakes: Receiver<()>,
+}
+
+impl Follower {
+    /// Does background work, and waits for it. Must not be called on a thread that runs tasks.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`]; every error of the database, temporary ones included: the caller tries again.
+    pub(super) fn follow(&self, work: Follow) -> Result<(), StoreError> {
+        let (reply, result) = oneshot::channel();
+        if !self.jobs.send(Job::Follow { work: Box::new(work), reply }) {
+            return Err(StoreError::Closed);
+        }
+        result.blocking_recv().map_err(|_| StoreError::Closed)?
+    }
+
+    /// Waits for a stored alert, up to `longest`.
+    pub(super) fn wait(&self, longest: Duration) {
+        if self.wakes.recv_timeout(longest) == Err(RecvTimeoutError::Disconnected) {
+            thread::sleep(longest);
+        }
+    }
 }
 
 impl Writer {
@@ -42,18 +77,34 @@ impl Writer {
         metrics: Arc<Metrics>,
         log: Log,
     ) -> std::io::Result<(Self, WriterHandle)> {
-        let (jobs, queue) = lanes()?;
+        let (jobs, background, queue) = lanes()?;
         let checkpoints = Checkpoints::start(&mut connection, checkpoints, log.clone())?;
-        let state =
-            State { connection, limits, events, metrics, log, pace: Pace::new(), error_logged_at: None };
+        let (wake, wakes) = sync_channel(1);
+        let state = State {
+            connection,
+            limits,
+            events,
+            metrics,
+            log,
+            wake,
+            pace: Pace::new(),
+            error_logged_at: None,
+        };
         let thread = thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || state.run(queue, checkpoints))?;
-        Ok((Self { thread }, WriterHandle { jobs }))
+        let follower = Some(Follower { jobs: background, wakes });
+        Ok((Self { thread, follower }, WriterHandle { jobs }))
+    }
+
+    /// The side of a consumer, once.
+    pub(super) const fn follower(&mut self) -> Option<Follower> {
+        self.follower.take()
     }
 
     /// Waits until the last handle is dropped and everything sent through it is stored.
     pub fn join(self) {
+        drop(self.follower); // it has a sender
         let _ = self.thread.join(); // a panic of the thread has been printed by its own hook
     }
 }
@@ -64,6 +115,7 @@ struct State {
     events: EventBus,
     metrics: Arc<Metrics>,
     log: Log,
+    wake: SyncSender<()>,
     pace: Pace,
     /// Time of the last log line about the present failure; none while commits succeed.
     error_logged_at: Option<Instant>,
@@ -71,15 +123,29 @@ struct State {
 
 impl State {
     fn run(mut self, mut queue: Lanes<Job>, checkpoints: Checkpoints) {
+        let mut since_background = 0_u32;
         while let Some(first) = queue.next() {
             // Prompt jobs have a transaction of their own, which is short; after it, bulk jobs have theirs, even if there is no
             // end of prompt ones.
             let (lane, first) = first;
+            if lane == Lane::Background {
+                since_background = 0;
+                self.follow(first);
+                continue;
+            }
             self.commit_queued(lane, first, &mut queue);
             if lane == Lane::Prompt
                 && let Some(first) = queue.try_next(Lane::Bulk)
             {
                 self.commit_queued(Lane::Bulk, first, &mut queue);
+            }
+            since_background += 1;
+            // If there is always a delivery: what follows from the stored ones must not stay behind for ever.
+            if since_background >= TURNS
+                && let Some(work) = queue.try_next(Lane::Background)
+            {
+                since_background = 0;
+                self.follow(work);
             }
         }
         checkpoints.stop(&mut self.connection);
@@ -98,6 +164,23 @@ impl State {
             jobs.push(job);
         }
         self.commit(jobs, queue);
+    }
+
+    /// Commits background work, once: it is found again if that fails, and deliveries must not wait for it. Without a flush of its own:
+    /// the next delivery has one, and what a power cut takes before is found again as well.
+    fn follow(&mut self, job: Job) {
+        let is_relaxed = self.connection.pragma_update(None, "synchronous", "NORMAL").is_ok();
+        let done = self.attempt(std::slice::from_ref(&job));
+        // Without an end: no acknowledgement may rest on a commit that is not flushed.
+        while is_relaxed && let Err(error) = self.connection.pragma_update(None, "synchronous", "FULL") {
+            self.record_failure(&error.into());
+            thread::sleep(RETRY_BACKOFF.0);
+        }
+        match (job, done) {
+            (Job::Follow { reply, .. }, Ok(_)) => drop(reply.send(Ok(()))),
+            (job, Err(error)) => job.fail(error),
+            (_, Ok(_)) => {}
+        }
     }
 
     /// Commits the jobs, and tries again after a temporary failure (full disk, locked file). The sensors wait
@@ -175,6 +258,7 @@ impl State {
         if self.error_logged_at.take().is_some() {
             self.log.info(format_args!("the store takes alerts again"));
         }
+        let _ = self.wake.try_send(()); // full: it is awake
         // `attempt` has returned one result for each job, in the same order.
         for (job, result) in jobs.into_iter().zip(results) {
             match (job, result) {
@@ -194,6 +278,9 @@ impl State {
                 (Job::Run { reply, .. }, JobResult::Run(lineage)) => drop(reply.send(lineage)),
                 (Job::Announce { reply, .. } | Job::Replace { reply, .. }, JobResult::Key(done)) => {
                     drop(reply.send(Ok(done)));
+                }
+                (Job::ChangeIncidents { reply, .. }, JobResult::Changed(outcome)) => {
+                    drop(reply.send(Ok(outcome)));
                 }
                 (Job::Copy { name, sign, detail, .. }, _) => self.report_copy(&name, sign, &detail),
                 (Job::LogHead { name, head, .. }, JobResult::Head(Some(before))) => {
@@ -235,8 +322,6 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
-
     use super::*;
     use crate::model::{AlertTotals, SensorId};
     use crate::store::schema;
@@ -292,10 +377,11 @@ mod tests {
             events,
             metrics: Arc::clone(&metrics),
             log,
+            wake: sync_channel(1).0,
             pace: Pace::new(),
             error_logged_at: None,
         };
-        let (_jobs, queue) = lanes().unwrap();
+        let (_jobs, _background, queue) = lanes().unwrap();
         // There is no sensor 99, and rows refer to sensors.
         let (jobs, mut replies): (Vec<Job>, Vec<_>) = [(1, 1), (99, 1), (1, 2)]
             .into_iter()

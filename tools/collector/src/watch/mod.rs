@@ -1,12 +1,14 @@
 //! `sentinel-collector watch`: alerts on the terminal as they arrive.
 //!
-//! A client of the HTTP interface like any other: it can run on another machine through a tunnel, and resumes after
+//! A client of the HTTP interface like any other: it can run on another machine, and resumes after
 //! the last alert when the collector was not reachable.
 
 mod client;
+mod connect;
 mod paint;
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -14,13 +16,18 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use client::{Client, ServerEvent};
+pub use connect::Key;
 pub use paint::Painter;
 
 /// Options of `watch`.
 #[derive(Debug)]
 pub struct WatchOptions {
-    /// `http://host:port` of the collector.
+    /// `http://host:port` or `https://host:port` of the collector.
     pub url: String,
+    /// API key.
+    pub key: Option<Key>,
+    /// Certificates that may sign the collector's; those that the system trusts if there is no file.
+    pub authority: Option<PathBuf>,
     /// Print the sensors once instead of alerts.
     pub sensors: bool,
     /// Stored alerts printed at the start.
@@ -37,7 +44,7 @@ const RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duratio
 /// # Errors
 /// A malformed URL, an answer that is not one of a collector, or with `sensors` a collector that cannot be reached.
 pub fn watch(options: &WatchOptions) -> anyhow::Result<()> {
-    let client = Client::new(&options.url)?;
+    let client = Client::new(&options.url, options.key.clone(), options.authority.as_deref())?;
     let painter = Painter::new(options.colour);
     if options.sensors {
         let body = client.get("/api/v1/sensors").with_context(|| unreachable(&options.url))?;

@@ -11,6 +11,7 @@
 
 pub(crate) mod http;
 pub(crate) mod sensor;
+pub(crate) mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use sentinel_collector::enroll;
 use sentinel_collector::http::HttpLimits;
 use sentinel_collector::log::Log;
-use sentinel_collector::model::Sensor;
+use sentinel_collector::model::{Loopback, Sensor};
 use sentinel_collector::run::{CollectorSettings, RunningCollector};
 use sentinel_collector::service::{
     Caller, EnrollError, RevokeError, TokenRequest, create_token, revoke_sensor, stored_sensors,
@@ -62,12 +63,13 @@ pub(crate) async fn start_http_limited(
     RunningCollector::start_with_limits(settings, Limits::COLLECTOR, Some(http), searches).await.unwrap()
 }
 
-fn settings(directory: &Path, max_connections: usize) -> CollectorSettings {
+pub(crate) fn settings(directory: &Path, max_connections: usize) -> CollectorSettings {
     CollectorSettings {
         files: files(directory),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         http: SocketAddr::from(([127, 0, 0, 1], 0)),
-        http_allow_remote: false,
+        certificate: None,
+        loopback: Loopback::Unset,
         log: Log::open(Some(&directory.join("log"))).unwrap(),
         max_connections,
         store_limits: StoreLimits::default(),
@@ -86,11 +88,11 @@ pub(crate) fn try_token(directory: &Path, name: &str, expires: Duration) -> Resu
     let files = files(directory);
     let collector = enroll::identity(&files).unwrap().public();
     let request = TokenRequest { name, address: "127.0.0.1:4477", collector, expires };
-    create_token(&files, Caller::Operator, &request)
+    create_token(&files, &Caller::Operator, &request)
 }
 
 pub(crate) fn revoke(directory: &Path, sensor: &str) -> Result<Sensor, RevokeError> {
-    revoke_sensor(&files(directory), Caller::Operator, sensor)
+    revoke_sensor(&files(directory), &Caller::Operator, sensor)
 }
 
 /// Waits until `check` holds; for effects that follow the close of a connection.
@@ -115,5 +117,5 @@ pub(crate) fn fill(directory: &Path, count: u32) {
 
 /// The sensors as `sentinel-collector sensors` prints them.
 pub(crate) fn listed(directory: &Path, as_json: bool) -> String {
-    enroll::listing(&stored_sensors(&files(directory), Caller::Operator).unwrap(), as_json)
+    enroll::listing(&stored_sensors(&files(directory), &Caller::Operator).unwrap(), as_json)
 }

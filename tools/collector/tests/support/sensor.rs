@@ -37,6 +37,15 @@ pub(crate) fn alert(second: u64, severity: Severity) -> Alert {
     }
 }
 
+/// Message `seq`: opening, update and closing of incident 1, then of incident 2, and so on, each of a source of its own, 10.x.y.z.
+pub(crate) fn message(seq: u64) -> Alert {
+    let number = u32::try_from((seq - 1) / 3 + 1).unwrap();
+    let phase = [Phase::Open, Phase::Update, Phase::Close][usize::try_from((seq - 1) % 3).unwrap()];
+    let base = alert(seq, Severity::Medium);
+    let source = Some(Address::v4(0x0a00_0000 | number));
+    Alert { incident: number, phase, subject: Subject { source, ..base.subject.clone() }, ..base }
+}
+
 /// An event of the sensor's session, in a form that does not borrow from it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Received {
@@ -140,6 +149,19 @@ impl SensorClient {
         let mut builder = BatchBuilder::new(origin, &mut buffer);
         for seq in seqs {
             builder.push(AlertId { boot, seq }, &alert(seq, Severity::Medium)).unwrap();
+        }
+        let last = builder.last().unwrap();
+        self.send(&ToCollector::Alerts(builder.batch().unwrap())).await;
+        last
+    }
+
+    /// Sends the messages `seqs` of [`message`] as one batch and returns the id that acknowledges them.
+    pub(crate) async fn send_messages(&mut self, boot: u32, seqs: std::ops::RangeInclusive<u64>) -> AlertId {
+        let origin = hello(boot).origin();
+        let mut buffer = vec![0; self.session.batch_limit()];
+        let mut builder = BatchBuilder::new(origin, &mut buffer);
+        for seq in seqs {
+            builder.push(AlertId { boot, seq }, &message(seq)).unwrap();
         }
         let last = builder.last().unwrap();
         self.send(&ToCollector::Alerts(builder.batch().unwrap())).await;

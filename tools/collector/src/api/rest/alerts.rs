@@ -20,11 +20,12 @@ const DEFAULT_LIMIT: u32 = 100;
 pub(in crate::api) async fn list(
     State(state): State<ApiState>,
     Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     Query(given): Query<Vec<(String, String)>>,
 ) -> Result<impl IntoResponse, Problem> {
     let request = request(given)?;
     let _permit = state.searches.acquire(peer.address.ip()).map_err(too_many)?;
-    let page = list_alerts(&state.service, Caller::Anonymous, request).await?;
+    let page = list_alerts(&state.service, caller, request).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], render::alert_page(&page)))
 }
 

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
@@ -14,9 +15,12 @@ use crate::service::{Caller, metrics_snapshot};
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(in crate::api) async fn show(State(state): State<ApiState>) -> Result<impl IntoResponse, Problem> {
+pub(in crate::api) async fn show(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+) -> Result<impl IntoResponse, Problem> {
     let service = &state.service;
-    let snapshot = metrics_snapshot(service, Caller::Anonymous).await?;
+    let snapshot = metrics_snapshot(service, caller).await?;
     let (list, sessions) = (snapshot.sensors.clone(), service.sessions.clone());
     let make = move || openmetrics::sensors(&list.statuses(&sessions));
     let sensors = state.sensor_metrics.body(snapshot.sensors.read_at, make).await?;

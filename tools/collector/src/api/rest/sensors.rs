@@ -1,9 +1,11 @@
 //! `GET /api/v1/sensors`: sensors with state, losses and latest telemetry.
 
+use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 
+use crate::api::body_cache::BodyCache;
 use crate::api::parameters::Parameters;
 use crate::api::{ApiState, Problem, render};
 use crate::service::{Caller, list_sensors};
@@ -11,11 +13,15 @@ use crate::service::{Caller, list_sensors};
 /// `{"sensors": [...]}`, by name.
 pub(in crate::api) async fn list(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Query(given): Query<Vec<(String, String)>>,
 ) -> Result<impl IntoResponse, Problem> {
     Parameters::new(given, &[])?;
-    let list = list_sensors(&state.service, Caller::Anonymous).await?;
+    // A list of some sensors is not shared with callers who may see others.
+    let own = BodyCache::default();
+    let cache = if caller.groups().is_none() { &state.sensor_list } else { &own };
+    let list = list_sensors(&state.service, caller).await?;
     let sessions = state.service.sessions.clone();
-    let made = state.sensor_list.body(list.read_at, move || render::sensors(&list.statuses(&sessions)));
+    let made = cache.body(list.read_at, move || render::sensors(&list.statuses(&sessions)));
     Ok(([(header::CONTENT_TYPE, "application/json")], made.await?.body))
 }

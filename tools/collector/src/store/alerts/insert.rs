@@ -275,6 +275,7 @@ mod tests {
     use sentinel_uplink::GapReason;
 
     use super::*;
+    use crate::store::incidents;
     use crate::store::testing::{commit, delivery, open};
 
     fn number(connection: &Connection, sql: &str) -> u64 {
@@ -480,8 +481,24 @@ mod tests {
         assert_eq!(refused(&mut connection, &more, StoreLimits::default()), Some(Limit::Runs));
         let bytes = number(&connection, "SELECT stored_bytes FROM sensors");
         let known = runs(1..=1);
-        assert_eq!(refused(&mut connection, &known, StoreLimits { sensor_bytes: bytes }), Some(Limit::Quota));
-        assert_eq!(refused(&mut connection, &known, StoreLimits { sensor_bytes: bytes + 1 }), None);
+        assert_eq!(
+            refused(&mut connection, &known, StoreLimits { sensor_bytes: bytes, ..StoreLimits::default() }),
+            Some(Limit::Quota)
+        );
+        assert_eq!(
+            refused(
+                &mut connection,
+                &known,
+                StoreLimits { sensor_bytes: bytes + 1, ..StoreLimits::default() }
+            ),
+            None
+        );
+        // With the incidents that follow from them, which are the sensor's doing as well.
+        while let Some(batch) = incidents::batch::read(&connection, 5_000).unwrap() {
+            let transaction = connection.transaction().unwrap();
+            incidents::apply::apply(&transaction, &batch).unwrap();
+            transaction.commit().unwrap();
+        }
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         let file = std::fs::metadata(directory.path().join("db")).unwrap().len();
         println!("{bytes} bytes estimated, {file} in the file for 17,280 alerts in as many runs");

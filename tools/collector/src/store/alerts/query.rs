@@ -12,8 +12,12 @@ use super::column;
 use crate::clock::{from_micros, to_micros};
 use crate::model::{AlertPosition, AlertQuery, AlertRow, SensorId, StoredAlert, UndecodableAlert};
 use crate::store::StoreError;
+use crate::store::incidents::{batch, block};
 
 /// The rows that `query` selects.
+///
+/// Neither time nor kind nor severity has an index: what the consumer has taken is read block by block, without those that have nothing
+/// of it (see `incidents::block`), and the rows after its position one by one.
 ///
 /// # Errors
 /// Errors of the database.
@@ -21,17 +25,48 @@ pub(in crate::store) fn select(
     connection: &Connection,
     query: &AlertQuery,
 ) -> Result<Vec<AlertRow>, StoreError> {
-    let (sql, values) = statement(query);
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
     let mut alerts = Vec::new();
-    while let Some(row) = rows.next()? {
-        alerts.push(from_row(row)?);
+    let parts: &[Part] = match query.selection.position {
+        _ if !has_blocks(query) => &[Part::All],
+        AlertPosition::After(_) => &[Part::Blocks, Part::Tail],
+        AlertPosition::Newest | AlertPosition::Before(_) => &[Part::Tail, Part::Blocks],
+    };
+    let position = batch::position(connection)?;
+    let limit = usize::try_from(query.selection.limit).unwrap_or(usize::MAX);
+    for part in parts {
+        let (sql, values) = statement(query, *part, position);
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        while alerts.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            alerts.push(from_row(row)?);
+        }
     }
     Ok(alerts)
 }
 
-fn from_row(row: &Row<'_>) -> Result<AlertRow, StoreError> {
+/// Rows that one statement reads.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Part {
+    All,
+    /// Up to the position of the consumer, in blocks that may have something of it.
+    Blocks,
+    /// After the position of the consumer.
+    Tail,
+}
+
+fn has_blocks(query: &AlertQuery) -> bool {
+    let selection = &query.selection;
+    // The alerts of one sensor have an index.
+    query.sensor.is_none()
+        && (selection.since.is_some()
+            || selection.until.is_some()
+            || !selection.kinds.is_empty()
+            || !selection.severities.is_empty())
+}
+
+pub(in crate::store) fn from_row(row: &Row<'_>) -> Result<AlertRow, StoreError> {
     let (id, received_at) = (row.get("id")?, from_micros(row.get("received_at_us")?));
     let sensor: Arc<str> = row.get::<_, String>("name")?.into();
     let alert_id = AlertId { boot: row.get("boot")?, seq: row.get("seq")? };
@@ -59,34 +94,94 @@ pub(in crate::store) fn newest_id(connection: &Connection) -> Result<i64, StoreE
     Ok(connection.query_row("SELECT coalesce(max(id), 0) FROM alerts", [], |row| row.get(0))?)
 }
 
-fn statement(query: &AlertQuery) -> (String, Vec<Value>) {
-    let AlertQuery { sensor, selection } = query;
-    // Row numbers rise in the order of arrival and are never used again, so a page that begins at one neither repeats nor
-    // skips an alert that is stored between two requests. `OFFSET` would.
-    let (order, position) = match selection.position {
-        AlertPosition::Newest => ("DESC", None),
-        AlertPosition::Before(id) => ("DESC", Some((" AND alerts.id < ?", id))),
-        AlertPosition::After(id) => ("ASC", Some((" AND alerts.id > ?", id))),
+fn statement(query: &AlertQuery, part: Part, consumed: i64) -> (String, Vec<Value>) {
+    let selection = &query.selection;
+    let order = match selection.position {
+        AlertPosition::Newest | AlertPosition::Before(_) => "DESC",
+        AlertPosition::After(_) => "ASC",
     };
-    let conditions = [
-        sensor.map(|SensorId(id)| (" AND alerts.sensor = ?", id)),
-        selection.since.map(|since| (" AND time_us >= ?", to_micros(since))),
-        selection.until.map(|until| (" AND time_us < ?", to_micros(until))),
-        position,
-    ];
-    let mut sql = String::from(
-        "SELECT alerts.id, sensors.name, boot, seq, time_us, received_at_us, severity, wire
-         FROM alerts JOIN sensors ON sensors.id = alerts.sensor WHERE TRUE",
+    let (tables, block_order) = match part {
+        Part::All | Part::Tail => ("alerts JOIN sensors ON sensors.id = alerts.sensor", String::new()),
+        Part::Blocks => (
+            "alert_blocks b CROSS JOIN alerts ON alerts.id BETWEEN b.block << 12 AND (b.block << 12) + 4095
+             CROSS JOIN sensors ON sensors.id = alerts.sensor",
+            format!("b.block {order}, "),
+        ),
+    };
+    let mut sql = format!(
+        "SELECT alerts.id, sensors.name, boot, seq, time_us, received_at_us, alerts.severity, wire FROM {tables} WHERE TRUE"
     );
     let mut values = Vec::new();
-    for (condition, value) in conditions.into_iter().flatten() {
+    for (condition, value) in conditions(query, part, consumed).into_iter().flatten() {
         sql.push_str(condition);
         values.push(Value::Integer(value));
     }
-    any_of(&mut sql, "kind", selection.kinds.iter().map(|kind| column::kind(*kind)));
-    any_of(&mut sql, "severity", selection.severities.iter().map(|severity| column::severity(*severity)));
-    let _ = write!(sql, " ORDER BY alerts.id {order} LIMIT {}", selection.limit); // a String takes everything
+    among_sensors(&mut sql, "alerts.sensor", query.among.as_deref());
+    let kinds = || selection.kinds.iter().map(|kind| column::kind(*kind));
+    let severities = || selection.severities.iter().map(|severity| column::severity(*severity));
+    any_of(&mut sql, "kind", kinds());
+    any_of(&mut sql, "alerts.severity", severities());
+    if part == Part::Blocks {
+        any_bit(&mut sql, "b.kinds", kinds());
+        any_bit(&mut sql, "b.severities", severities());
+    }
+    let _ = write!(sql, " ORDER BY {block_order}alerts.id {order} LIMIT {}", selection.limit); // a String takes everything
     (sql, values)
+}
+
+/// Adds the condition that `column` is one of these sensors; no sensor is, if the list is empty.
+pub(in crate::store) fn among_sensors(sql: &mut String, column: &str, sensors: Option<&[SensorId]>) {
+    let Some(sensors) = sensors else { return };
+    let list: Vec<String> = sensors.iter().map(|SensorId(id)| id.to_string()).collect();
+    let _ = write!(sql, " AND {column} IN ({})", list.join(",")); // a String takes everything
+}
+
+/// Conditions with a value each.
+fn conditions(query: &AlertQuery, part: Part, consumed: i64) -> [Option<(&'static str, i64)>; 8] {
+    let AlertQuery { sensor, selection, .. } = query;
+    let (since, until) = (selection.since.map(to_micros), selection.until.map(to_micros));
+    // Row numbers rise in the order of arrival and are never used again, so a page that begins at one neither repeats nor
+    // skips an alert that is stored between two requests. `OFFSET` would.
+    let position = match selection.position {
+        AlertPosition::Newest => None,
+        AlertPosition::Before(id) => Some((" AND alerts.id < ?", id)),
+        AlertPosition::After(id) => Some((" AND alerts.id > ?", id)),
+    };
+    let in_part = match part {
+        Part::All => None,
+        Part::Tail => Some((" AND alerts.id > ?", consumed)),
+        Part::Blocks => Some((" AND alerts.id <= ?", consumed)),
+    };
+    let (block_since, block_until) =
+        (since.filter(|_| part == Part::Blocks), until.filter(|_| part == Part::Blocks));
+    [
+        sensor.map(|SensorId(id)| (" AND alerts.sensor = ?", id)),
+        since.map(|since| (" AND time_us >= ?", since)),
+        until.map(|until| (" AND time_us < ?", until)),
+        position,
+        in_part,
+        block_since.map(|since| (" AND b.last_us >= ?", since)),
+        block_until.map(|until| (" AND b.first_us < ?", until)),
+        block_bound(part, selection.position),
+    ]
+}
+
+/// Blocks before the first one of the page.
+fn block_bound(part: Part, position: AlertPosition) -> Option<(&'static str, i64)> {
+    match position {
+        _ if part != Part::Blocks => None,
+        AlertPosition::Newest => None,
+        AlertPosition::Before(id) => Some((" AND b.block <= ?", block::block_of(id))),
+        AlertPosition::After(id) => Some((" AND b.block >= ?", block::block_of(id))),
+    }
+}
+
+/// Adds the condition that the mask `column` has the bit of one of `numbers`, unless there are none.
+fn any_bit(sql: &mut String, column: &str, numbers: impl ExactSizeIterator<Item = i64>) {
+    if numbers.len() > 0 {
+        let mask = numbers.map(block::bit).fold(0, |mask, bit| mask | bit);
+        let _ = write!(sql, " AND {column} & {mask} <> 0");
+    }
 }
 
 /// Adds the condition that `column` is one of `numbers`, unless there are none. They stand in the statement

@@ -14,7 +14,12 @@ use crate::store::StoreError;
 /// # Errors
 /// Errors of the database.
 pub(in crate::store) fn totals(connection: &Connection) -> Result<AlertTotals, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT kind, severity, stored FROM totals")?;
+    totals_of(connection, "SELECT kind, severity, stored FROM totals")
+}
+
+/// Totals of a statement that gives kind, severity and their number.
+pub(super) fn totals_of(connection: &Connection, sql: &str) -> Result<AlertTotals, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     let mut totals = Vec::new();
     while let Some(row) = rows.next()? {
@@ -38,12 +43,22 @@ pub(in crate::store) fn timeline(
     now: Timestamp,
     count: u16,
 ) -> Result<Vec<MinuteCounts>, StoreError> {
+    let sql = "SELECT minute - ?1, severity, stored FROM minutes WHERE minute BETWEEN ?1 AND ?2";
+    timeline_of(connection, sql, now, count)
+}
+
+/// Timeline of a statement that gives the index of a minute, severity and their number, for the first and the last minute.
+pub(super) fn timeline_of(
+    connection: &Connection,
+    sql: &str,
+    now: Timestamp,
+    count: u16,
+) -> Result<Vec<MinuteCounts>, StoreError> {
     let last = to_micros(now) / MINUTE_US;
     let first = last - i64::from(count) + 1;
     let empty =
         |minute| MinuteCounts { start: from_micros(minute * MINUTE_US), by_severity: Default::default() };
     let mut minutes: Vec<MinuteCounts> = (first..=last).map(empty).collect();
-    let sql = "SELECT minute - ?1, severity, stored FROM minutes WHERE minute BETWEEN ?1 AND ?2";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([first, last])?;
     while let Some(row) = rows.next()? {
