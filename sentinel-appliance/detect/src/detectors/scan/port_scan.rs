@@ -237,16 +237,19 @@ impl PortScan {
             return distinct;
         }
         let of_printer = ports.distinct.count_of(now, self.window, is_printer_port);
-        let counted = distinct - if ports.has_several_hosts { 0 } else { of_printer.min(distinct) };
-        if counted < self.threshold.limit || ports.spread.is_of_peers(distinct) {
-            return counted;
+        let others = distinct.saturating_sub(of_printer);
+        if !ports.has_several_hosts && others < self.threshold.limit {
+            return others;
+        }
+        if ports.spread.is_of_peers(distinct) {
+            return distinct;
         }
         if has_trusted() {
             ports.distinct.recycle();
         } else {
-            self.report(ports, counted, packet, findings);
+            self.report(ports, distinct, packet, findings);
         }
-        counted
+        distinct
     }
 
     #[cold]

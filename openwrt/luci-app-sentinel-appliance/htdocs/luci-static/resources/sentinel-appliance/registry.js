@@ -40,8 +40,13 @@ return baseclass.extend({
 			{"allowed":"5 to 3600","default":"30","help":"time between two looks at the counters; the collector gets them if losses, alerts or the frame rate have changed, else every eighth time","max":3600,"min":5,"name":"uplink_telemetry_s","type":"number","unit":"s"},
 			{"allowed":"an absolute path of at most 255 bytes, or empty","help":"JSON list of suspicious ports; empty is the built-in list","name":"suspicious_ports_file","type":"path"},
 			{"allowed":"an absolute path of at most 255 bytes, or empty","help":"JSON lists of names and addresses; empty is the built-in file","name":"signatures_file","type":"path"},
+			{"allowed":"an absolute path of at most 255 bytes, or empty","help":"compiled list of malicious addresses, names, URLs and fingerprints ('sentinel-learn indicators'); empty is none","name":"indicators_file","type":"path"},
 			{"allowed":"a name of at most 64 bytes, UID:GID in decimal, or empty","default":"sentinel-appliance","help":"user that the sensor becomes once its rings are open, if it is started as root; empty stays root","name":"user","restart":true,"type":"user"},
-			{"allowed":"on, strict, off","default":"on","help":"system calls and paths that the sensor does not need: on: they fail; strict: such a call ends the program; off: allowed","name":"sandbox","restart":true,"type":"choice","values":["on","strict","off"]},
+			{"allowed":"on, strict, fail, off","default":"on","help":"system calls that the sensor does not need: on: one ends the program, which says its number; strict: the kernel kills it; fail: it fails; off: all calls, and all paths, are allowed","name":"sandbox","restart":true,"type":"choice","values":["on","strict","fail","off"]},
+			{"allowed":"an absolute path of at most 255 bytes, or empty","help":"serial device for alerts and, at Enter, the status, such as /dev/ttyS0; no getty may be on it; empty is none","name":"console_device","restart":true,"type":"path"},
+			{"allowed":"300 to 4000000","default":"115200","help":"speed of the serial device","max":4000000,"min":300,"name":"console_speed","restart":true,"type":"number","unit":"bits/s"},
+			{"allowed":"info, low, medium, high, critical","default":"medium","help":"alerts of this severity or above are printed on the serial device","name":"console_severity","type":"choice","values":["info","low","medium","high","critical"]},
+			{"allowed":"0 to 100","default":"5","help":"alerts printed on the serial device in a second; further ones are counted there","max":100,"min":0,"name":"console_line_rate","type":"number","unit":"lines/s"},
 			{"allowed":"error, warn, info, debug","default":"info","help":"lowest level of messages that are printed","name":"log_level","type":"choice","values":["error","warn","info","debug"]}
 		]},
 		{"about":"Fires when one source opens flows to many distinct ports within a window, or few of its first contacts with hosts and ports are answered, or it sends packets that nobody sends but to probe. Technique T1046. Defaults: common practice: 15 ports in 10 s is well above what a browser or a resolver does; sequential hypothesis test of Jung et al. (2004).","kind":"detector","name":"port_scan","settings":[
@@ -103,17 +108,17 @@ return baseclass.extend({
 			{"allowed":"info, low, medium, high, critical","default":"medium","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]},
 			{"allowed":"2 to 10000000","default":"5000","help":"datagrams of one source to one destination, without a response, that make a flood","max":10000000,"min":2,"name":"packets","type":"number","unit":"packets"},
 			{"allowed":"1 to 600","default":"5","help":"length of the sliding window","max":600,"min":1,"name":"window_s","type":"number","unit":"s"},
-			{"allowed":"10 to 1000000","default":"60","help":"unanswered flows, or unrequested responses, a second, of many sources, that one destination may get","max":1000000,"min":10,"name":"victim_rate","type":"number","unit":"packets/s"}
+			{"allowed":"10 to 1000000","default":"60","help":"unanswered flows, or unrequested responses, a second that one destination may get","max":1000000,"min":10,"name":"victim_rate","type":"number","unit":"packets/s"}
 		]},
-		{"about":"Fires when many sources send TCP segments of no connection (ACK, FIN, RST, SYN-ACK) to one destination. Technique T1499.001. Defaults: CUSUM of Wang, Zhang, Shin (2002); the rate is common practice.","kind":"detector","name":"tcp_flood","settings":[
+		{"about":"Fires when many sources, or one, send TCP segments of no connection (ACK, FIN, RST, SYN-ACK) to one destination. Technique T1499.001. Defaults: CUSUM of Wang, Zhang, Shin (2002); the rate is common practice.","kind":"detector","name":"tcp_flood","settings":[
 			{"allowed":"on, off","default":"on","help":"whether the detector runs","name":"enabled","type":"switch"},
 			{"allowed":"info, low, medium, high, critical","default":"medium","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]},
-			{"allowed":"10 to 1000000","default":"60","help":"segments of no connection a second, of many sources, that one destination may get","max":1000000,"min":10,"name":"victim_rate","type":"number","unit":"packets/s"}
+			{"allowed":"10 to 1000000","default":"60","help":"segments of no connection a second that one destination may get","max":1000000,"min":10,"name":"victim_rate","type":"number","unit":"packets/s"}
 		]},
-		{"about":"Fires when many sources send one destination fragments of datagrams that stay incomplete. Technique T1499.001. Defaults: CUSUM of Wang, Zhang, Shin (2002); the rate is common practice.","kind":"detector","name":"fragment_flood","settings":[
+		{"about":"Fires when many sources, or one, send one destination fragments of datagrams that stay incomplete. Technique T1499.001. Defaults: CUSUM of Wang, Zhang, Shin (2002); the rate is common practice.","kind":"detector","name":"fragment_flood","settings":[
 			{"allowed":"on, off","default":"on","help":"whether the detector runs","name":"enabled","type":"switch"},
 			{"allowed":"info, low, medium, high, critical","default":"medium","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]},
-			{"allowed":"10 to 1000000","default":"60","help":"fragments of incomplete datagrams a second, of many sources, that one destination may get","max":1000000,"min":10,"name":"victim_rate","type":"number","unit":"packets/s"}
+			{"allowed":"10 to 1000000","default":"60","help":"fragments of incomplete datagrams a second that one destination may get","max":1000000,"min":10,"name":"victim_rate","type":"number","unit":"packets/s"}
 		]},
 		{"about":"Fires when one source contacts one port, or none, of many hosts, and few answer. Technique T1018. Defaults: the sequential test of `port_scan.failed_contacts`: Jung et al. (2004).","kind":"detector","name":"host_sweep","settings":[
 			{"allowed":"on, off","default":"on","help":"whether the detector runs","name":"enabled","type":"switch"},
@@ -230,7 +235,7 @@ return baseclass.extend({
 			{"allowed":"on, off","default":"on","help":"whether the detector runs","name":"enabled","type":"switch"},
 			{"allowed":"info, low, medium, high, critical","default":"medium","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]}
 		]},
-		{"about":"Fires when a server chooses SSL, TLS 1.0 or 1.1 or a weak cipher suite, or its certificate is expired, not valid yet or self-signed (info inside the local network, where self-signed ones are ordinary). Technique T1557. Defaults: RFC 8996, RFC 7568, RFC 9325 sections 3.1 and 4.1, RFC 5280 section 4.1.2.5; a server is reported once in 18 to 23 hours.","kind":"detector","name":"tls_risk","settings":[
+		{"about":"Fires when a server chooses SSL, TLS 1.0 or 1.1 or a weak cipher suite, or its certificate is expired, not valid yet, self-signed or of another name (info inside the local network, where self-signed ones and other names are ordinary). Technique T1557. Defaults: RFC 8996, RFC 7568, RFC 9325 sections 3.1 and 4.1, RFC 5280 section 4.1.2.5, RFC 9525; a server is reported once in 18 to 23 hours.","kind":"detector","name":"tls_risk","settings":[
 			{"allowed":"on, off","default":"on","help":"whether the detector runs","name":"enabled","type":"switch"},
 			{"allowed":"info, low, medium, high, critical","default":"low","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]}
 		]},
@@ -239,6 +244,19 @@ return baseclass.extend({
 			{"allowed":"info, low, medium, high, critical","default":"medium","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]},
 			{"allowed":"2 to 200","default":"5","help":"replies of one host to another that differ from their requests and from each other that make a tunnel","max":200,"min":2,"name":"replies","type":"number","unit":"replies"},
 			{"allowed":"4 to 200","default":"30","help":"requests of one host to another, not a minute apart, that differ behind the first 40 bytes that make a tunnel","max":200,"min":4,"name":"requests","type":"number","unit":"requests"}
+		]},
+		{"about":"Fires when a request names a library, a crawler (info, told once a day) or an attack tool as its user agent; or requests to several servers name a browser without the headers that browsers send (low). Technique T1595. Defaults: RFC 9110 sections 10.1.5, 12.5.3 and 12.5.4; words: common libraries and tools, and the list of crawler-user-agents.","kind":"detector","name":"bot","settings":[
+			{"allowed":"on, off","default":"on","help":"whether the detector runs","name":"enabled","type":"switch"},
+			{"allowed":"info, low, medium, high, critical","default":"medium","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]},
+			{"allowed":"2 to 20","default":"6","help":"servers that a host asks in the name of a browser, without the headers of one, in a day","max":20,"min":2,"name":"servers","type":"number","unit":"servers"}
+		]},
+		{"about":"Fires when an internal host begins TLS with a JA3 or JA4 that the operator's list calls malicious: low for one of them, because ordinary programs use the same libraries; without such a list it is silent. Technique T1573.002. Defaults: the file that the setting signatures_file names, for example with the list of sslbl.abuse.ch.","kind":"detector","name":"malicious_fingerprint","settings":[
+			{"allowed":"on, off","default":"on","help":"whether the detector runs","name":"enabled","type":"switch"},
+			{"allowed":"info, low, medium, high, critical","default":"medium","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]}
+		]},
+		{"about":"Fires when a packet or first payload that the rules of its protocol, or the purpose of its port, rule out: a request with its destination as source, headers that have no room, SSH at a port of the web or of DNS, a tunnel at port 53. Technique T1571. Defaults: RFC 1122, RFC 9293, RFC 768, RFC 791, CERT advisory CA-1997-28.","kind":"detector","name":"protocol_anomaly","settings":[
+			{"allowed":"on, off","default":"on","help":"whether the detector runs","name":"enabled","type":"switch"},
+			{"allowed":"info, low, medium, high, critical","default":"medium","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]}
 		]}
 	]
 });
