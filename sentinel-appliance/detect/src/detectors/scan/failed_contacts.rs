@@ -520,6 +520,11 @@ impl<'m> FailedContacts<'m> {
         let of_port = key.with(source, u32::from(contact.port) << 8 | u32::from(contact.shape.class()));
         // The protocol is not part of it: TCP and UDP to one port of a peer are one contact.
         if self.table.note(key.with(of_host, of_port)) {
+            // Known failures are no evidence, but who was reported and goes on with them is not forgotten.
+            let is_named = |held: &mut Suspect| held.flags & (Suspect::IS_SCAN | Suspect::IS_SWEEP) != 0;
+            if !is_answered && self.table.suspect(source, at).is_some_and(is_named) {
+                let _same = self.table.accuse(source, at);
+            }
             return;
         }
         if is_answered {
@@ -556,13 +561,15 @@ impl<'m> FailedContacts<'m> {
     }
 
     /// A host has answered a source. Only the first answer of each clears it, and none does if all of the evidence is about that host,
-    /// because a scan of one host finds open ports too. Of several hosts some refuse before they answer: monitors meet stopped services.
+    /// because a scan of one host finds open ports too. Of several hosts some refuse before they answer, because monitors meet stopped services;
+    /// that clears nobody who was reported.
     fn clear(&mut self, source: u32, of_host: u32, at: Timestamp) {
         let Some((score, flags)) = self.table.suspect(source, at).map(|held| (held.score, held.flags)) else {
             return;
         };
+        let is_named = flags & (Suspect::IS_SCAN | Suspect::IS_SWEEP) != 0;
         if score > 0
-            && (!self.table.note(of_host) || flags & Suspect::SEVERAL_HOSTS != 0)
+            && (!self.table.note(of_host) || flags & Suspect::SEVERAL_HOSTS != 0 && !is_named)
             && !self.table.note(of_host ^ CLEARED_KEY)
             && let Some(suspect) = self.table.suspect(source, at)
         {

@@ -84,8 +84,11 @@ impl Gate {
     /// Takes over the lowest rate that is usual.
     pub(super) const fn configure(&mut self, rate: u32) {
         let few = rate / BUCKETS_PER_S;
-        self.few = if few == 0 { 1 } else { few };
-        self.limit = 0;
+        let few = if few == 0 { 1 } else { few };
+        // The same rate again must not sort the sources of this bucket anew.
+        if self.few != few {
+            (self.few, self.limit) = (few, 0);
+        }
     }
 
     /// Returns true unless the network is quiet.
