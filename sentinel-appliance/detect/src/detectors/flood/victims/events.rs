@@ -112,7 +112,10 @@ impl Victims<'_> {
         }
         if !is_first {
             self.finish_handshake(event);
-            self.complete(Class::Stray, at, tuple.source, tuple.destination, 1);
+            // What the same host sends again shows nothing, and the fast path may have taken it.
+            if !event.role.from_initiator {
+                self.complete(Class::Stray, at, tuple.source, tuple.destination, 1);
+            }
             return false;
         }
         // A host that sends to itself is the canary packet, or harms nobody else.
