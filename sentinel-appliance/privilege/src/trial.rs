@@ -10,7 +10,7 @@ use crate::kernel::is_refused;
 /// Something that the sandbox must refuse.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Attempt {
-    /// What is tried.
+    /// Action that is tried.
     pub name: &'static str,
     number: c_long,
     arguments: [c_long; 4],

@@ -18,7 +18,7 @@ pub struct EventLimit {
     /// Marks before the newest one that make the limit, with the events behind the newest.
     marks: u32,
     /// Events to come before the next mark, above which those behind the newest are too few, and one mark more is needed.
-    most_to_come: u32,
+    max_remaining: u32,
     /// Window, in ticks of 2^20 ns.
     window: u32,
 }
@@ -36,7 +36,7 @@ impl EventLimit {
         // One mark alone makes one stride of all events.
         let stride = others.div_ceil(capacity.saturating_sub(1).max(1)).max(1);
         let (marks, behind) = (others / stride, others % stride);
-        Self { stride, marks, most_to_come: stride - 1 - behind, window: span(window) }
+        Self { stride, marks, max_remaining: stride - 1 - behind, window: span(window) }
     }
 }
 
@@ -102,7 +102,7 @@ impl<const N: usize> SlidingLog<N> {
         if self.mark_count <= limit.marks {
             return None;
         }
-        let marks = limit.marks + u32::from(self.until_mark > limit.most_to_come);
+        let marks = limit.marks + u32::from(self.until_mark > limit.max_remaining);
         if self.mark_count <= marks {
             return None;
         }

@@ -21,7 +21,7 @@ pub struct Configuration {
     pub http: Option<SocketAddr>,
     /// Certificate of it.
     pub certificate: Option<CertificateFiles>,
-    /// What clients on this machine may do that have not logged in.
+    /// Rights of clients on this machine that have not logged in.
     pub loopback: Loopback,
 }
 

@@ -93,7 +93,7 @@ pub fn init(files: Files, request: &InitRequest) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// What was made and what was there.
+/// Files that were made, and those that were there.
 #[derive(Default)]
 struct Report {
     made: Vec<String>,

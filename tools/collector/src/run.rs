@@ -42,7 +42,7 @@ pub struct CollectorSettings {
     pub http: SocketAddr,
     /// Certificate of `http`; it speaks TLS then, and other machines may reach it.
     pub certificate: Option<CertificateFiles>,
-    /// What clients on this machine may do that have not logged in.
+    /// Rights of clients on this machine that have not logged in.
     pub loopback: Loopback,
     /// The log.
     pub log: Log,

@@ -64,7 +64,7 @@ pub struct Info {
     pub installed_size: u64,
     /// Length of the package in bytes, in an index.
     pub file_size: u64,
-    /// What must be installed, such as `libc` or `another>=1.0`, sorted by name.
+    /// Packages that must be installed, such as `libc` or `another>=1.0`, sorted by name.
     pub depends: Vec<String>,
     /// Further names of the package.
     pub provides: Vec<String>,

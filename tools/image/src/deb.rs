@@ -24,7 +24,7 @@ pub struct Deb {
     pub control: Control,
     /// Conffiles and scripts.
     pub scripts: Files,
-    /// What is installed.
+    /// Files that are installed.
     pub files: Files,
 }
 

@@ -25,7 +25,7 @@ pub struct Entry {
     pub path: String,
     /// Permission bits.
     pub mode: u32,
-    /// What is there.
+    /// File, folder or link that is there.
     pub content: Content,
 }
 

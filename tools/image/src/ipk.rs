@@ -13,7 +13,7 @@ use crate::tarball;
 
 const FORMAT: &[u8] = b"2.0\n";
 const MEMBERS: [&str; 3] = ["debian-binary", "data.tar.gz", "control.tar.gz"];
-/// What may stand in the control archive.
+/// Files that may stand in the control archive.
 const CONTROL_FILES: [&str; 6] = ["conffiles", "control", "postinst", "postinst-pkg", "postrm", "prerm"];
 
 /// Package, as it was read.
@@ -23,7 +23,7 @@ pub struct Ipk {
     pub control: Control,
     /// Conffiles and scripts.
     pub scripts: Files,
-    /// What is installed.
+    /// Files that are installed.
     pub files: Files,
 }
 

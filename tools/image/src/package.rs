@@ -68,7 +68,7 @@ pub struct Package {
     pub source: String,
     /// Address of the project.
     pub url: String,
-    /// Who answers for it.
+    /// Name and address of the person who answers for it.
     pub maintainer: String,
     /// Names of packages that must be there.
     pub depends: Vec<String>,
@@ -76,7 +76,7 @@ pub struct Package {
     pub user: Option<String>,
     /// Absolute paths of settings that a user may change.
     pub conffiles: Vec<String>,
-    /// What is installed.
+    /// Files that are installed.
     pub files: Files,
     /// Shell commands after the distribution's own at the end of an installation, OpenWrt.
     pub after_install: String,

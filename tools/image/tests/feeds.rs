@@ -70,7 +70,7 @@ fn the_makefile_of_the_pages_has_their_version_and_dependencies() -> Result<()> 
     Ok(())
 }
 
-/// What a removal leaves is what a user changed: the settings, which opkg and apk keep by themselves.
+/// A removal leaves only what a user changed: the settings, which opkg and apk keep by themselves.
 #[test]
 fn a_removal_takes_keys_and_log_and_an_upgrade_takes_nothing() -> Result<()> {
     let package = appliance()?;

@@ -93,7 +93,7 @@ impl Feed {
         check::check(self.directory.path(), &boards()?, &self.trusted)
     }
 
-    /// What `check` says once `change` has been made.
+    /// Answer of `check` once `change` has been made.
     fn after(change: impl FnOnce(&Self) -> Result<()>) -> Result<String> {
         let feed = Self::new()?;
         change(&feed)?;

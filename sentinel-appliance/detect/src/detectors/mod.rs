@@ -271,7 +271,7 @@ impl<'m> Detectors<'m> {
         self.update_watched_ports();
     }
 
-    /// What follows from the lists of names, addresses and fingerprints.
+    /// Hands on which lookups the lists of names, addresses and fingerprints need.
     fn update_lists(&mut self) {
         self.dns_tunnel.set_read(self.signatures.reads_names());
         self.payloads.set_lookups(self.signatures.reads_names(), self.signatures.reads_fingerprints());

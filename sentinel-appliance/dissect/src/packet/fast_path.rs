@@ -283,7 +283,7 @@ pub fn reread_v4(bytes: &[u8]) -> Option<(u32, u32, Port)> {
     Some((source, destination, Port(u16::from_be_bytes([p0, p1]))))
 }
 
-/// What [`summarize_v4`] has read from a frame, read again without its tests; `None` if [`summarize_v6`] accepted it. The result for any
+/// Summary that [`summarize_v4`] has read from a frame, read again without its tests; `None` if [`summarize_v6`] accepted it. The result for any
 /// other frame has no meaning.
 #[inline(always)] // the caller gets the fields in registers; a call would return them through memory
 #[must_use]

@@ -25,7 +25,7 @@ const LATEST_LOOK: Duration = Duration::from_secs(2);
 /// Frames missed in a row after which the sensor is started again.
 const MISSED_IN_A_ROW: u8 = 3;
 
-/// What is known of one worker.
+/// Canary frames of one worker.
 #[derive(Clone, Copy, Debug, Default)]
 struct Worker {
     before: Reading,

@@ -200,7 +200,7 @@ pub(super) fn builder<'k>(suite: Suite) -> snow::Builder<'k> {
     snow::Builder::with_resolver(params(suite), Box::new(Resolver))
 }
 
-/// What the name of the suite says. Not parsed from it: the parser knows every pattern of Noise, in 3 KiB.
+/// Parameters that the name of the suite stands for. Not parsed from it: the parser knows every pattern of Noise, in 3 KiB.
 fn params(suite: Suite) -> NoiseParams {
     let list = if suite.enrollment { vec![HandshakeModifier::Psk(2)] } else { vec![] };
     let handshake =

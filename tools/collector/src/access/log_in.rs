@@ -25,7 +25,7 @@ use crate::store::key::{hex, random, unhex};
 /// Time after which a log-in ends, used or not.
 pub const SESSION_TIME: Duration = Duration::from_secs(12 * 3_600);
 
-/// What a user types.
+/// Name, password and code that a user types.
 #[derive(Clone, Default)]
 pub struct Credentials {
     /// Name of the user.

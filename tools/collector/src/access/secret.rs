@@ -27,7 +27,7 @@ impl Secret {
         &self.0
     }
 
-    /// What is stored of it.
+    /// Hash that is stored of it.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         sha256(self.0.as_bytes())

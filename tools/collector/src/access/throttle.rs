@@ -29,7 +29,7 @@ pub const MAX_ENTRIES: usize = 8_192;
 /// Number of a browser that has logged in before.
 pub type DeviceId = [u8; 16];
 
-/// What a failure is counted for.
+/// Address or account that a failure is counted for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 enum Subject {
     Address(IpAddr),

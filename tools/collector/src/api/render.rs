@@ -221,7 +221,7 @@ fn minute(minute: &MinuteCounts) -> Map<String, Value> {
     object
 }
 
-/// What retention has deleted, by limit.
+/// Numbers of what retention has deleted, by limit.
 fn removed(counts: &RemovedCounts) -> Value {
     let of = |removed: &Removed| {
         let latest = (removed.alerts > 0).then(|| time(removed.latest));

@@ -50,7 +50,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// What clients on this machine may do that have not logged in.
+/// Rights of clients on this machine that have not logged in.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Loopback {
     /// As an analyst before `init` has been run or anybody been given a way in, and nothing afterwards.
@@ -245,11 +245,11 @@ pub struct AuditRow {
     pub id: i64,
     /// Time.
     pub at: Timestamp,
-    /// Who.
+    /// Account, key or command that acted.
     pub who: String,
     /// Whence.
     pub whence: String,
-    /// What.
+    /// Operation and its object.
     pub what: String,
     /// Its object and its values.
     pub detail: String,

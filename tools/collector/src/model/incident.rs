@@ -7,7 +7,7 @@ use sentinel_units::{Prefix, Timestamp};
 
 use super::{AuditEntry, SensorId};
 
-/// What a user has made of an incident.
+/// Judgement of a user on an incident.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum IncidentState {
     /// Nobody has looked at it. Also after its severity has risen.
@@ -81,7 +81,7 @@ pub struct Incident {
     pub severity: Option<Severity>,
     /// Course.
     pub phase: IncidentPhase,
-    /// What a user has made of it.
+    /// Judgement of a user on it.
     pub state: IncidentState,
     /// User who set the state, and when.
     pub state_set: Option<(String, Timestamp)>,
@@ -218,7 +218,7 @@ pub struct Removed {
     pub latest: Timestamp,
 }
 
-/// What retention has deleted, by limit.
+/// Numbers of what retention has deleted, by limit.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct RemovedCounts {
     /// Because of their age.

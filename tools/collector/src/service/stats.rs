@@ -38,7 +38,7 @@ pub struct Stats {
     pub runs_unclean: u64,
     /// Knowledge of the alerts of all sensors.
     pub accounting: FleetAccounting,
-    /// What was deleted to keep the limits of age and size.
+    /// Numbers of what was deleted to keep the limits of age and size.
     pub removed: RemovedCounts,
     /// Alerts per minute of packet time, oldest first.
     pub per_minute: Vec<MinuteCounts>,

@@ -38,7 +38,7 @@ pub struct Indexer(thread::JoinHandle<()>);
 /// Everything the thread needs besides the store.
 #[derive(Debug)]
 pub struct IndexerSettings {
-    /// What is kept.
+    /// Age and size of what is kept.
     pub retention: RetentionLimits,
     /// Counters of this process.
     pub metrics: Arc<Metrics>,

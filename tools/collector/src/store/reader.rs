@@ -120,7 +120,7 @@ impl ReaderPool {
             .await
     }
 
-    /// What was deleted to keep the limits of age and size.
+    /// Numbers of what was deleted to keep the limits of age and size.
     pub(crate) async fn removed(&self) -> Result<RemovedCounts, StoreError> {
         self.overview.read(retention::counts).await
     }

@@ -31,7 +31,7 @@ const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Writer {
     thread: thread::JoinHandle<()>,
-    /// What the consumer that follows this writer takes.
+    /// Interface of the consumer that follows this writer.
     follower: Option<Follower>,
 }
 

@@ -108,7 +108,7 @@ impl Authority {
     }
 }
 
-/// What a certificate names of its authority. All of it follows from the key, so that the key alone can sign later on.
+/// Names of the authority that a certificate has. All of them follow from the key, so that the key alone can sign later on.
 fn authority_parameters(key: &KeyPair) -> CertificateParams {
     let number: String =
         Sha256::digest(key.public_key_raw()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();

@@ -23,7 +23,7 @@ pub(crate) const NAME: &str = "collector.example";
 pub(crate) const ALL_VERSIONS: &[&SupportedProtocolVersion] =
     &[&rustls::version::TLS13, &rustls::version::TLS12];
 
-/// What `init` printed: the one-time code and the key.
+/// One-time code and key that `init` printed.
 pub(crate) struct Secrets {
     pub(crate) code: String,
     pub(crate) key: String,

@@ -8,7 +8,7 @@ const ALIGNMENT: usize = 8;
 const HEADER_LENGTH: usize = 4;
 const MAX_LENGTH: usize = 0x3fff_ffff - HEADER_LENGTH;
 
-/// What the database describes.
+/// Type of the database.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Schema {
     /// A package.

@@ -31,7 +31,7 @@ pub struct Source {
     pub version: Version,
     /// Time of all files, seconds since 1970.
     pub time: u64,
-    /// Who answers for the packages: name and address.
+    /// Name and address of the person who answers for the packages.
     pub maintainer: String,
     /// Address of the project, or nothing.
     pub url: String,

@@ -57,7 +57,7 @@ fn a_sensor_with_wrong_settings_watches_and_tells() -> Result<()> {
     })
 }
 
-/// What it lacks is waited for by a sensor that a service manager would start again for ever, and not by one that was started by
+/// A missing resource is waited for by a sensor that a service manager would start again for ever, and not by one that was started by
 /// hand.
 #[test]
 fn a_supervised_sensor_waits_for_what_it_lacks() -> Result<()> {

@@ -253,7 +253,7 @@ fn requests_to_itself(step: u32, give: Give<'_>) {
     give(&frame::tcp((source, 139), (SERVER, 139), SYN, &[]));
 }
 
-/// The same of one source, from another port in each step.
+/// Segments of no connection of one source, from another port in each step.
 fn segments_of_one(step: u32, give: Give<'_>) {
     give(&frame::tcp((OUTSIDE, port(20_000, step)), (SERVER, 443), ACK, &[]));
 }

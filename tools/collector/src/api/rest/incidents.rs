@@ -194,7 +194,7 @@ fn too_many((limit, number): (HttpLimit, usize)) -> Problem {
     Problem::limit(limit, limit.to_string()).allowed([format!("{number} searches of one address")])
 }
 
-/// What a cursor has to have in common with the query: everything but the page.
+/// Parameters that a cursor has to have in common with the query: all but those of the page.
 fn filter_of(given: &[(String, String)]) -> String {
     let mut filters: Vec<String> = given
         .iter()

@@ -270,7 +270,7 @@ fn has_words(selection: &IncidentSelection, incident: &Incident) -> bool {
     text.contains(first) && texts.all(|word| text.contains(word))
 }
 
-/// What a search for words looks at, in lower case.
+/// Text that a search for words looks at, in lower case.
 fn text_of(incident: &Incident) -> String {
     let mut text = format!("{} {} {}", incident.sensor, incident.state.name(), incident.phase.name());
     if let Some(kind) = incident.kind {

@@ -79,7 +79,7 @@ fn forget_blocks(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What was deleted since the store was made.
+/// Numbers of what was deleted since the store was made.
 ///
 /// # Errors
 /// Errors of the database.
