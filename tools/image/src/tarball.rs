@@ -23,7 +23,7 @@ pub fn write(files: &Files, time: u64) -> Result<Vec<u8>> {
 /// Archive of a few members beside each other, in the order given, without a directory.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_members(members: &[(&str, &[u8])], time: u64) -> Result<Vec<u8>> {
     let mut builder = Builder::new(Vec::new());
     for (name, bytes) in members {
@@ -75,7 +75,7 @@ pub struct Read {
     pub time: u64,
 }
 
-/// Reads what [`write`] writes.
+/// Reads what [`write()`] writes.
 ///
 /// # Errors
 /// If it is cut or altered, is not in order, has an owner other than root, several times, or anything but directories, regular

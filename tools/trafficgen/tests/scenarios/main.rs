@@ -91,12 +91,14 @@ fn malformed_frames_keep_their_order_and_stay_small() {
     for scenario in scenario::all().filter(|scenario| !scenario.well_formed) {
         let frames: Vec<_> = scenario.packets(&Parameters::default()).collect();
         assert!(frames.is_sorted_by_key(|frame| frame.offset), "{}", scenario.name);
-        assert!(
-            frames.len() > 500 && frames.iter().all(|frame| frame.bytes.len() <= 1_514),
-            "{}",
-            scenario.name
-        );
-        assert!(frames.iter().any(|frame| frame.bytes.is_empty()), "{}: the shortest cut", scenario.name);
+        assert!(frames.iter().all(|frame| frame.bytes.len() <= 1_514), "{}", scenario.name);
+        // Every cut of many frames; the other scenarios have wrong lengths only.
+        if scenario.name == "bad" {
+            assert!(
+                frames.len() > 500 && frames.iter().any(|frame| frame.bytes.is_empty()),
+                "the shortest cut"
+            );
+        }
     }
 }
 
