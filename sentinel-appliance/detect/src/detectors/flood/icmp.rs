@@ -3,11 +3,13 @@
 //! Read first: RFC 792 (echo), RFC 4443 section 4.1. Replies and errors are not counted: their sender was
 //! asked for them.
 //!
-//! Monitoring sends as many requests to many hosts, and nearly all are answered. So each reply takes back one request of its receiver:
-//! only requests without a reply claim an attack, and only if one destination got most of them: those to many hosts search for hosts, which
-//! `host_sweep` judges, or find that they are out of reach, and are reported at `low`. Answered requests are reported at `low` if one
-//! destination got most of them, and not at all otherwise. Whoever forges replies to itself has to send one for each request. With several workers the replies of most
-//! hosts are seen by another one, and every request counts as unanswered.
+//! Monitoring sends as many requests to many hosts, and nearly all are answered. So each reply takes back one request of its
+//! receiver: only requests without a reply claim an attack, and only if one destination got most of them or each destination a quarter of
+//! the threshold. Fewer for each search for hosts, which `host_sweep` judges, or find that they are out of reach: they are reported at
+//! `low`. Destinations are counted in 16 bits by their hash (linear counting, Whang 1990), so a flood of a few hosts that also asks 16
+//! others is claimed at four times the threshold. Answered requests are reported at `low` if one destination got most of them, and not at
+//! all otherwise. Whoever forges replies to itself has to send one for each request. With several workers the replies of most hosts are
+//! seen by another one, and every request counts as unanswered.
 
 use core::time::Duration;
 
@@ -44,8 +46,10 @@ struct Balance {
     requests: u32,
     replies: u32,
     /// Requests to the destination that got most of them, less all others (Boyer and Moore 1981).
-    lead: u32,
-    /// Hash of that destination.
+    lead: u16,
+    /// Destinations: a bit for each, by its hash.
+    hosts: u16,
+    /// Hash of the destination that leads.
     to: u32,
 }
 
@@ -157,8 +161,10 @@ impl<'m> IcmpFlood<'m> {
         echo.count(to);
         let Some(reached) = echo.times.add(self.prepared, now) else { return };
         let (unanswered, replies, lead) = echo.balance(now, self.threshold.window);
+        let for_each = self.threshold.limit.div_ceil(4).saturating_mul(echo.hosts());
         let is_unanswered = unanswered >= self.threshold.limit || replies < self.threshold.limit / 8;
-        let has_victim = lead >= self.threshold.limit / 2;
+        let has_leader = lead >= self.threshold.limit / 2;
+        let has_victim = has_leader || is_unanswered && unanswered >= for_each;
         if is_unanswered && has_victim && findings.bump_latest(Test::IcmpFloodPerSource, packet)
             || !is_unanswered && !has_victim
         {
@@ -192,16 +198,22 @@ impl EchoRequests {
     fn count(&mut self, to: u32) {
         let newer = &mut self.newer;
         newer.requests = newer.requests.saturating_add(1);
+        newer.hosts |= 1 << (to >> 28);
         if newer.lead == 0 {
             newer.to = to;
         }
-        newer.lead = if newer.to == to { newer.lead + 1 } else { newer.lead - 1 };
+        newer.lead = if newer.to == to { newer.lead.saturating_add(1) } else { newer.lead - 1 };
+    }
+
+    /// Destinations of both windows, less those that share a bit.
+    fn hosts(&self) -> u32 {
+        (self.newer.hosts | self.older.hosts).count_ones()
     }
 
     /// Returns true if all requests of both windows had one destination.
     fn has_one_destination(&self) -> bool {
         let [newer, older] = [self.newer, self.older];
-        let is_one = |balance: Balance| balance.lead == balance.requests;
+        let is_one = |balance: Balance| u32::from(balance.lead) == balance.requests;
         is_one(newer) && is_one(older) && (older.requests == 0 || older.to == newer.to)
     }
 
@@ -218,7 +230,7 @@ impl EchoRequests {
         (
             open(newer).saturating_add(share(open(older))),
             newer.replies.saturating_add(older.replies),
-            newer.lead.saturating_add(share(older.lead)),
+            u32::from(newer.lead) + share(older.lead.into()),
         )
     }
 }
@@ -287,6 +299,9 @@ mod tests {
         assert_eq!(asked(20, 1_000, 7), [], "some are off");
         assert_eq!(asked(20, 300, 1), [Severity::Low], "none is there: a search, or an uplink that is down");
         assert_eq!(asked(1, 300, 1), [Severity::Medium], "one host");
+        for hosts in [2, 3, 10] {
+            assert!(asked(hosts, 1_000, 1).contains(&Severity::Medium), "{hosts} victims in turn");
+        }
     }
 
     #[test]
