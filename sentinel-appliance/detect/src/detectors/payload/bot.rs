@@ -35,6 +35,8 @@ const BEHAVIOUR: u32 = 3;
 const FIRST_SERVER: u32 = 4;
 /// Bytes of a user agent that are read.
 const MAX_AGENT: usize = 256;
+/// Beginning of the user agents of browsers.
+const BROWSER: &[u8] = b"Mozilla/5.0 (";
 
 /// Class of a program by its user agent, a bit of [`OncePerDay`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,13 +47,36 @@ enum Class {
     AttackTool,
 }
 
-/// Words of user agents in lower case, separated by blanks: attack tools, crawlers and libraries.
-const ATTACK_TOOLS: &str = "sqlmap nikto nmap masscan zgrab nuclei openvas gobuster dirbuster wpscan acunetix nessus ffuf feroxbuster arachni w3af \
-     havij wfuzz skipfish netsparker metasploit hydra zmeu jorgee morfeus whatweb";
-const CRAWLERS: &str = "crawl spider slurp scrap archiv +http https:// http:// (compatible;_ monitor uptime check valid scan fetch feed index preview \
-     headless lighthouse synthetic httrack inspection google- sitemap webhook selenium playwright www. @";
-const LIBRARIES: &str = "curl/ wget python urllib aiohttp httpx libwww lwp:: httpclient http-client http_client http_request okhttp axios \
-     node-fetch guzzle php/ perl ruby faraday winhttp powershell reqwest httpie postman insomnia restsharp go-resty go-http ahc/ java/";
+/// Words of user agents in lower case: attack tools, crawlers and libraries.
+const ATTACK_TOOLS: &str = "sqlmap|nikto|nmap|masscan|zgrab|nuclei|openvas|gobuster|dirbuster|wpscan|acunetix|nessus|ffuf|feroxbuster|arachni|\
+     w3af|havij|wfuzz|skipfish|netsparker|metasploit|hydra|zmeu|jorgee|morfeus|whatweb";
+const CRAWLERS: &str = "crawl|spider|slurp|scrap|archiv|+http|https://|http://|(compatible; |monitor|uptime|check|valid|scan|fetch|feed|index|\
+     preview|headless|lighthouse|synthetic|httrack|inspection|google-|sitemap|webhook|selenium|playwright|www.|@";
+const LIBRARIES: &str = "curl/|wget|python|urllib|aiohttp|httpx|libwww|lwp::|httpclient|http-client|http_client|http_request|okhttp|axios|\
+     node-fetch|guzzle|php/|perl|ruby|faraday|winhttp|powershell|reqwest|httpie|postman|insomnia|restsharp|go-resty|go-http|ahc/|java/";
+/// The words, each behind its length.
+static WORDS: [&[u8]; 3] = [
+    &counted::<{ ATTACK_TOOLS.len() + 1 }>(ATTACK_TOOLS.as_bytes()),
+    &counted::<{ CRAWLERS.len() + 1 }>(CRAWLERS.as_bytes()),
+    &counted::<{ LIBRARIES.len() + 1 }>(LIBRARIES.as_bytes()),
+];
+
+/// Puts the length of the next word for each bar, and that of the first in front.
+#[expect(clippy::indexing_slicing, reason = "runs while the program is built")]
+const fn counted<const LEN: usize>(words: &[u8]) -> [u8; LEN] {
+    let mut counted = [0; LEN];
+    let (mut at, mut length_at) = (0, 0);
+    while at < words.len() {
+        if words[at] == b'|' {
+            length_at = at + 1;
+        } else {
+            counted[at + 1] = words[at];
+            counted[length_at] += 1;
+        }
+        at += 1;
+    }
+    counted
+}
 
 /// Detector of requests of programs; [`Detectors`](crate::detectors::Detectors) shows it the first payload of connections.
 #[derive(Debug)]
@@ -95,7 +120,7 @@ impl Bot {
         let agent = agent.get(..MAX_AGENT).unwrap_or(agent);
         if let Some((class, word)) = classify(agent) {
             self.program(event, class, word, findings);
-        } else if agent.starts_with(b"Mozilla/5.0 (")
+        } else if agent.starts_with(BROWSER)
             && request.head.malformed.is_none()
             && request.head.value("accept-language").is_none()
             && request.head.value("accept-encoding").is_none()
@@ -167,60 +192,92 @@ impl Bot {
     }
 }
 
+/// User agent in lower case, and the pairs of bytes in it as a set of hashes: nearly all words are found to be absent by their first pairs.
+struct Agent {
+    folded: [u8; MAX_AGENT],
+    len: usize,
+    pairs: [u32; 8],
+}
+
+impl Agent {
+    fn new(agent: &[u8]) -> Self {
+        let mut this = Self { folded: [0; MAX_AGENT], len: agent.len().min(MAX_AGENT), pairs: [0; 8] };
+        let mut before = 0;
+        for (folded, byte) in this.folded.iter_mut().zip(agent) {
+            *folded = byte.to_ascii_lowercase();
+            let (index, bit) = Self::pair(before, *folded);
+            if let Some(pairs) = this.pairs.get_mut(index) {
+                *pairs |= bit;
+            }
+            before = *folded;
+        }
+        this
+    }
+
+    /// Index and bit of two bytes that follow each other.
+    fn pair(first: u8, second: u8) -> (usize, u32) {
+        (usize::from(first & 7), 1 << ((second ^ first >> 2) & 31))
+    }
+
+    /// First position of a word in lower case, from a position on.
+    fn find(&self, word: &[u8], from: usize) -> Option<usize> {
+        let may_hold = word.iter().zip(word.iter().skip(1)).all(|(first, second)| {
+            let (index, bit) = Self::pair(*first, *second);
+            self.pairs.get(index).is_some_and(|pairs| pairs & bit != 0)
+        });
+        let text = self.folded.get(from..self.len).filter(|_| may_hold)?;
+        text.windows(word.len()).position(|window| window == word).map(|at| from + at)
+    }
+
+    /// Position of `bot` at the end of a word, but for that of a phone maker.
+    fn robot(&self) -> Option<usize> {
+        let mut from = 0;
+        while let Some(at) = self.find(b"bot", from) {
+            let behind = self.folded.get(at + 3).copied().unwrap_or(b' ');
+            let before = at.checked_sub(2).and_then(|before| self.folded.get(before..at));
+            if before != Some(b"cu") && (!behind.is_ascii_lowercase() || behind == b's') {
+                return Some(at);
+            }
+            from = at + 3;
+        }
+        None
+    }
+
+    /// First word of a list that is in it, with its position.
+    fn first_of(&self, words: &'static [u8]) -> Option<(&'static [u8], usize)> {
+        let mut rest = words;
+        while let Some((len, behind)) = rest.split_first() {
+            let (word, next) = behind.split_at_checked(usize::from(*len))?;
+            if let Some(at) = self.find(word, 0)
+                && !(word.starts_with(b"(") && self.find(b"msie", 0).is_some())
+            {
+                return Some((word, at));
+            }
+            rest = next;
+        }
+        None
+    }
+}
+
 /// Class of a program, and the product of its user agent that says so; `None` for browsers and for all that says nothing.
 fn classify(agent: &[u8]) -> Option<(Class, &[u8])> {
-    let lists = [(Class::AttackTool, ATTACK_TOOLS), (Class::Crawler, CRAWLERS), (Class::Library, LIBRARIES)];
-    for (class, words) in lists {
-        // A blank in a word is an underscore.
+    let folded = Agent::new(agent);
+    for (class, words) in [Class::AttackTool, Class::Crawler, Class::Library].into_iter().zip(WORDS) {
         // Phones have names of all kinds.
-        let words = if class == Class::Library && agent.starts_with(b"Mozilla/5.0 (") { "" } else { words };
-        for word in words.split_ascii_whitespace() {
-            let word = word.as_bytes();
-            if let Some(at) = find(agent, word)
-                && !(word.starts_with(b"(compatible") && find(agent, b"msie").is_some())
-            {
-                // Behind that word stands the name.
-                return Some((
-                    class,
-                    product(agent, if word.starts_with(b"(") { at + word.len() } else { at }),
-                ));
-            }
+        if class == Class::Library && agent.starts_with(BROWSER) {
+            return None;
+        }
+        if let Some((word, at)) = folded.first_of(words) {
+            // Behind a word with a bracket stands the name.
+            return Some((class, product(agent, if word.starts_with(b"(") { at + word.len() } else { at })));
         }
         if class == Class::AttackTool
-            && let Some(at) = robot(agent)
+            && let Some(at) = folded.robot()
         {
             return Some((Class::Crawler, product(agent, at)));
         }
     }
     None
-}
-
-/// Position of `bot` at the end of a word, but for that of a phone maker.
-fn robot(agent: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    while let Some(found) = find(agent.get(from..)?, b"bot") {
-        let at = from + found;
-        let behind = agent.get(at + 3).copied().unwrap_or(b' ').to_ascii_lowercase();
-        let is_phone = at
-            .checked_sub(2)
-            .and_then(|before| agent.get(before..at))
-            .is_some_and(|before| before.eq_ignore_ascii_case(b"cu"));
-        if !(is_phone || behind.is_ascii_lowercase() && behind != b's') {
-            return Some(at);
-        }
-        from = at + 3;
-    }
-    None
-}
-
-/// First position of a word in lower case. An underscore stands for a blank.
-fn find(text: &[u8], word: &[u8]) -> Option<usize> {
-    text.windows(word.len()).position(|window| {
-        window
-            .iter()
-            .zip(word)
-            .all(|(byte, wanted)| byte.to_ascii_lowercase() == if *wanted == b'_' { b' ' } else { *wanted })
-    })
 }
 
 /// The product around `at`: up to the next blank, bracket, comma or semicolon on both sides.
@@ -244,7 +301,7 @@ mod tests {
     use std::vec::Vec;
 
     const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
-    const BROWSER: &str = "Accept: */*\r\nAccept-Language: en\r\nAccept-Encoding: gzip\r\n";
+    const HEADERS: &str = "Accept: */*\r\nAccept-Language: en\r\nAccept-Encoding: gzip\r\n";
 
     fn request(agent: &str, headers: &str) -> String {
         format!("GET /page HTTP/1.1\r\nHost: a.test\r\nUser-Agent: {agent}\r\n{headers}\r\n")
@@ -266,7 +323,7 @@ mod tests {
 
     fn told(client: Ipv4Addr, server: Ipv4Addr, agent: &str) -> Vec<(Severity, String)> {
         let mut sensor = sensor(Kind::Bot);
-        ask(&mut sensor, 0, (client, 40_000), server, &request(agent, BROWSER));
+        ask(&mut sensor, 0, (client, 40_000), server, &request(agent, HEADERS));
         opened(&sensor)
     }
 
@@ -282,6 +339,7 @@ mod tests {
                 "somebots",
             ),
             ("Mozilla/5.0 (compatible; Novel 2.0)", "Novel"),
+            ("PEAR HTTP_Request2/2.3.0", "HTTP_Request2/2.3.0"),
             ("Reader/1.0 (+http://reader.example/about)", "+http://reader.example/about"),
         ] {
             assert_eq!(told(CLIENT, OUTSIDE, agent), [(Severity::Info, expected.to_string())], "{agent}");
@@ -345,7 +403,7 @@ mod tests {
 
     #[test]
     fn a_browser_without_its_headers_is_told_from_the_threshold_on() {
-        assert_eq!([asked(5, ""), asked(40, ""), asked(40, BROWSER)], [0, 1, 0]);
+        assert_eq!([asked(5, ""), asked(40, ""), asked(40, HEADERS)], [0, 1, 0]);
         assert_eq!(asked(40, "Accept-Encoding: gzip\r\n"), 0, "one of them is enough");
     }
 
