@@ -1,4 +1,4 @@
-//! System calls without a safe interface: `seccomp(2)`, Landlock, and `madvise(2)` for code.
+//! System calls without a safe interface: `seccomp(2)`, Landlock, and `madvise(2)` for code and stack.
 //!
 //! JUSTIFICATION for all `unsafe` calls of this file: neither rustix nor the standard library has a safe form of these calls, and
 //! a package for Landlock adds 16 KiB to the program.
@@ -6,6 +6,7 @@
 #![allow(unsafe_code, reason = "seccomp(2), landlock(7) and madvise(2) have no safe interface")]
 
 use std::ffi::{c_int, c_long, c_uint, c_ulong};
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -168,6 +169,22 @@ pub(crate) fn discard_code(from: fn() -> u8, to: fn() -> u8) -> Result<(), Errno
     // SAFETY: whole pages of the program's code, because a function is on either side of them. Code is never written to, so
     // these pages are those of the file before and after the call.
     let result = unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) };
+    checked(result.into()).map(|_| ())
+}
+
+/// Takes the pages of the stack out of memory that lie so many bytes below the frame of this function (`MADV_DONTNEED`): they read as zeros
+/// and nobody reads them, because a frame is written to before it is read.
+///
+/// The caller sees to it that the range belongs to the stack, or to nothing.
+pub(crate) fn discard_stack(below: Range<usize>) -> Result<(), Errno> {
+    // SAFETY: no arguments but a constant.
+    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(0);
+    let frame = std::hint::black_box(0_u8);
+    let top = ptr::from_ref(&frame).addr();
+    let from = top.saturating_sub(below.end).checked_next_multiple_of(page).ok_or(Errno::INVAL)?;
+    let length = top.saturating_sub(below.start).saturating_sub(from) / page * page;
+    // SAFETY: whole pages below the frame of this function, and those of the system's calls and of signal handlers end above them.
+    let result = unsafe { libc::madvise(ptr::without_provenance_mut(from), length, libc::MADV_DONTNEED) };
     checked(result.into()).map(|_| ())
 }
 

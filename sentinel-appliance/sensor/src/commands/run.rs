@@ -124,7 +124,8 @@ fn open(request: &Request, settings: &Settings) -> Result<Box<Opened>, Failure> 
     let port =
         settings.console_device.as_ref().map(|path| Port::open(path, settings.console_speed)).transpose();
     // Reads its own memory through /proc, which a process that gave up its user may not open.
-    prefault::program();
+    let is_enrolled = settings.uplink_enabled && keys::enrollment_stamp(&settings.state_dir).is_some();
+    prefault::program(is_enrolled);
     // Everything that takes privileges is open, and there is one thread. What follows is done with those that are left: files
     // are read and made as the sensor's own user.
     let privileges = Privileges::drop_all(target, settings, request.config.as_deref());

@@ -29,7 +29,7 @@ pub(crate) async fn reload_settings(shared: &Shared, reload: &Reload) {
         None => log::info(format_args!("settings reloaded")),
     }
     // Reading settings maps code of the start again.
-    prefault::give_back_start();
+    prefault::give_back_start(shared.collector.borrow().is_some());
     shared.last_reload.replace(Some(LastReload { at: clock::wall(), error }));
 }
 

@@ -83,7 +83,7 @@ async fn main_task(
         Timer::after(START_INTERVAL).await;
     }
     log_ready(shared);
-    prefault::give_back_start();
+    prefault::give_back_start(shared.collector.borrow().is_some());
     let watchdog = shared.watchdog;
     if let Some(manager) = &watchdog.manager {
         manager.ready();

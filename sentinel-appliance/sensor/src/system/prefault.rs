@@ -44,15 +44,16 @@ pub(crate) fn stack<const BYTES: usize>() {
 }
 
 /// Maps every page of the program's file that the sensor may run: code that runs first in the middle of an attack would otherwise be
-/// mapped then. Code of the other commands and of the start stays out of memory: `ci/sections.ld` places it between two functions.
+/// mapped then. Code of the other commands and of the start stays out of memory, and without `is_enrolled` that of the connection to a
+/// collector: `ci/sections.ld` places it between functions.
 ///
 /// The kernel maps a page of a file that is in memory when it is first accessed, and its neighbours within 64 KiB with it. A read through
 /// `/proc/self/mem` does that without a pointer into the code. A system without `/proc` only maps the pages later.
-pub(crate) fn program() {
+pub(crate) fn program(is_enrolled: bool) {
     let (Ok(maps), Ok(memory)) = (fs::read_to_string("/proc/self/maps"), File::open("/proc/self/mem")) else {
         return;
     };
-    let left_out = [address_of(apart_begin), address_of(apart_end)];
+    let left_out = [address_of(left_out_from(is_enrolled)), address_of(apart_end)];
     // The kernel lists mappings in ascending order; the file of the first one is the program.
     let file = |line: &str| line.split_ascii_whitespace().nth(5).map(str::to_owned);
     let program = maps.lines().next().and_then(file);
@@ -78,11 +79,23 @@ fn reads(mapping: Range<u64>, [begin, end]: [u64; 2]) -> impl Iterator<Item = u6
         .take_while(move |address| *address < mapping.end)
 }
 
-/// Gives back the code that ran at the start, or for a command of the operator. Nothing that traffic can make the sensor do is in
+/// Gives back the code that ran at the start, or for a command of the operator, and the stack below it. Nothing that traffic can make the sensor do is in
 /// it: the memory check of the bench counts what is mapped again under floods as growth.
-pub(crate) fn give_back_start() {
+pub(crate) fn give_back_start(is_enrolled: bool) {
     // Without effect where the linker did not place that code.
-    let _stays_mapped_on_error = sentinel_privilege::code::give_back(apart_begin, apart_end);
+    let _stays_mapped_on_error = sentinel_privilege::code::give_back(left_out_from(is_enrolled), apart_end);
+    let _stays_mapped_on_error = sentinel_privilege::code::give_back_stack();
+}
+
+/// First function of the code that stays out of memory.
+fn left_out_from(is_enrolled: bool) -> fn() -> u8 {
+    if is_enrolled { apart_begin } else { uplink_begin }
+}
+
+/// Start of the code of the connection to a collector, which ends where the next begins.
+#[inline(never)]
+fn uplink_begin() -> u8 {
+    std::hint::black_box(b'u')
 }
 
 /// Start of the code that only other commands and the start of `run` use. The linker places it, in the order of
