@@ -8,6 +8,7 @@ mod growth;
 mod layers;
 mod mips;
 mod modules;
+mod sbom;
 mod size;
 mod tree;
 mod workspace;
@@ -28,6 +29,8 @@ usage: cargo xtask <command>
   growth detector|protocol NAME
                               files that name a detector or a protocol, for example `growth detector udp_flood`
   mips-syscalls <binary>      a MIPS program reads no register that Linux has changed during a system call
+  sbom PACKAGE [--debian LIST]
+                              components of a program and of an image as CycloneDX 1.5
   size <binary> --board NAME  the size of a device binary against ci/budgets.toml
   tree                        what may not stand in a tracked file";
 
@@ -79,6 +82,8 @@ fn run(words: &[&str], root: &Path) -> Result<Verdict> {
         }
         ["mips-syscalls", binary] => mips::check(Path::new(binary)),
         ["growth", kind, name] => growth::check(root, kind, name),
+        ["sbom", program] => sbom::print(root, program, None),
+        ["sbom", program, "--debian", list] => sbom::print(root, program, Some(Path::new(list))),
         ["tree"] => tree::check(root),
         ["help" | "--help" | "-h"] => Ok(Verdict::Passed(USAGE.to_owned())),
         _ => bail!("{USAGE}"),

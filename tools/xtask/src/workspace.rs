@@ -162,7 +162,8 @@ fn parse_tree_line(line: &str) -> Option<Package> {
     Some(Package { name, version })
 }
 
-fn cargo(root: &Path, arguments: &[&str]) -> Result<String> {
+/// Standard output of a command of cargo.
+pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Result<String> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(program)
         .args(arguments)
