@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Installs the packages that the checks need beside Rust, on Debian 12 and its derivatives.
 #
-#   ci/install.sh base|cross|machine|packages|all   install what is missing (root, or sudo without a password)
-#   ci/install.sh --check base|cross|machine|packages|all    install nothing; list what is missing and the command that installs it
-#   ci/install.sh --folder machine                  print the folder of the kernel for machines
+#   ci/install.sh base|cross|machine|packages|pi|all   install what is missing (root, or sudo without a password)
+#   ci/install.sh --check base|cross|machine|packages|pi|all    install nothing; list what is missing and the command that installs it
+#   ci/install.sh --folder machine|pi               print the folder of the kernel for machines, of the packages for the Pi
 #
 # base:  a C compiler and OpenSSL for the encrypted store, and the tools of the tests (tcpdump, valgrind, ip, ethtool)
 # cross: Rust with the source of its standard library, zig as C compiler and linker, and qemu-user to run the programs
 # machine: qemu, busybox, and a kernel that is unpacked below the cache and not installed; not in `all`
 # packages: what tests of packages and of the router's page use where it is installed; not in `all`
+# pi: Debian packages that the image of the Raspberry Pi is made of, unpacked below the cache and not installed, and what makes
+#     and boots it; not in `all`
 #
 # It can be called again: packages that are present are not touched. Python packages go into a virtual environment below
 # ${SENTINEL_CACHE:-~/.cache/sentinel}, never into the system.
@@ -21,6 +23,9 @@ base_packages=(build-essential busybox-static ca-certificates ethtool iproute2 l
 cross_packages=(binutils-mipsel-linux-gnu cargo-web file lld-22 python3-venv qemu-user-static rust-web-src rustc-web)
 machine_packages=(busybox-static e2fsprogs iproute2 qemu-system-x86)
 package_packages=(busybox-static chromium dpkg lintian man-db signify-openbsd)
+pi_packages=(dosfstools e2fsprogs fdisk mtools openssh-client qemu-system-arm xz-utils)
+# What the image has: kernel, firmware of the Pi's boot loader, userland, SSH server with its libraries, time of day and zones.
+pi_system=(linux-image-arm64 raspi-firmware busybox-static dropbear-bin libc6 libcrypt1 libgmp10 libtomcrypt1 libtommath1 openntpd tzdata zlib1g)
 # ext4 is built in, the virtio drivers are modules.
 kernel_package=linux-image-cloud-amd64
 # zig 0.17 fails to link MIPS.
@@ -29,9 +34,10 @@ python_packages=(ziglang==0.15.2 cargo-zigbuild==0.24.0)
 cache=${SENTINEL_CACHE:-${HOME:-/root}/.cache/sentinel}
 venv=$cache/venv
 kernel=$cache/machine
+pi=$cache/pi
 
 usage() {
-    sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,16s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -99,9 +105,46 @@ install_kernel() {
     rm -rf "$folder"
 }
 
+# Packages of another architecture, with lists and state of their own: neither apt's nor dpkg's are touched. The firmware is in
+# Debian's section non-free-firmware, which this machine need not have.
+install_pi() {
+    local folder uri suite options package names=()
+    folder=$(mktemp -d)
+    mkdir -p "$folder"/{lists/partial,cache/archives/partial,debs,tree}
+    : >"$folder/status"
+    # shellcheck disable=SC2016
+    read -r uri suite < <(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' 'Component: main' |
+        grep -E '/debian/? [a-z]+$')
+    [[ -n ${suite:-} ]] || { echo "ci/install.sh: apt knows no archive of Debian" >&2; return 1; }
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main non-free-firmware" >"$folder/sources.list"
+    options=(-q -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o "Dir::Etc::sourcelist=$folder/sources.list"
+        -o Dir::Etc::sourceparts=/nonexistent -o "Dir::State::Lists=$folder/lists" -o "Dir::Cache=$folder/cache"
+        -o "Dir::State::Status=$folder/status" -o APT::Sandbox::User=root)
+    quietly apt-get "${options[@]}" update || return
+    for package in "${pi_system[@]}"; do
+        [[ $package != linux-image-arm64 ]] || package=$(apt-cache "${options[@]}" depends "$package" |
+            sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1)
+        names+=("$package")
+    done
+    (cd "$folder/debs" && quietly apt-get "${options[@]}" download "${names[@]}") || return
+    # shellcheck disable=SC2016
+    for package in "$folder"/debs/*.deb; do
+        dpkg-deb --extract "$package" "$folder/tree" || return
+        echo "$(dpkg-deb --show --showformat='${Package} ${Version} ${Architecture}' "$package") $(sha256sum <"$package" | cut -d' ' -f1)"
+    done >"$folder/tree/packages"
+    mkdir -p "$cache"
+    rm -rf "$pi"
+    mv "$folder/tree" "$pi"
+    rm -rf "$folder"
+}
+
 if [[ ${1:-} == --folder ]]; then
-    [[ $# -eq 2 && $2 == machine ]] || usage
-    echo "$kernel"
+    [[ $# -eq 2 ]] || usage
+    case $2 in
+        machine) echo "$kernel" ;;
+        pi) echo "$pi" ;;
+        *) usage ;;
+    esac
     exit
 fi
 check_only=no
@@ -113,11 +156,13 @@ fi
 wanted=()
 want_python=no
 want_kernel=no
+want_pi=no
 case $1 in
     base) wanted=("${base_packages[@]}") ;;
     cross) wanted=("${cross_packages[@]}") want_python=yes ;;
     machine) wanted=("${machine_packages[@]}") want_kernel=yes ;;
     packages) wanted=("${package_packages[@]}") ;;
+    pi) wanted=("${pi_packages[@]}") want_pi=yes ;;
     all) wanted=("${base_packages[@]}" "${cross_packages[@]}") want_python=yes ;;
     *) usage ;;
 esac
@@ -137,14 +182,18 @@ if [[ $want_kernel == yes ]] && compgen -G "$kernel/boot/vmlinuz-*" >/dev/null; 
     want_kernel=no
 fi
 
+[[ ! -s $pi/packages ]] || want_pi=no
+
 if [[ $check_only == yes ]]; then
     [[ ${#packages[@]} -eq 0 ]] || echo "missing Debian packages: apt-get install ${packages[*]}"
     [[ ${#python[@]} -eq 0 ]] || echo "missing Python packages: ${python[*]} (ci/install.sh $1 puts them into $venv)"
     [[ $want_kernel == no ]] || echo "missing kernel for machines: ci/install.sh $1 unpacks $kernel_package into $kernel"
-    [[ ${#packages[@]} -eq 0 && ${#python[@]} -eq 0 && $want_kernel == no ]]
+    [[ $want_pi == no ]] || echo "missing Debian packages for the Raspberry Pi: ci/install.sh $1 unpacks them into $pi"
+    [[ ${#packages[@]} -eq 0 && ${#python[@]} -eq 0 && $want_kernel == no && $want_pi == no ]]
     exit
 fi
 
 [[ ${#packages[@]} -eq 0 ]] || install_packages "${packages[@]}"
 [[ ${#python[@]} -eq 0 ]] || install_python "${python[@]}"
 [[ $want_kernel == no ]] || install_kernel
+[[ $want_pi == no ]] || install_pi

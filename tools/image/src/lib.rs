@@ -29,6 +29,7 @@ pub mod gzip;
 pub mod ipk;
 pub mod keys;
 pub mod package;
+pub mod pi;
 pub mod recipe;
 pub mod scripts;
 pub mod show;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, ExitCode};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use sentinel_image::apk::{self, Apk};
 use sentinel_image::boards::Boards;
@@ -14,7 +14,7 @@ use sentinel_image::feed::{self, ApkIndex, Trusted};
 use sentinel_image::keys::{self, ApkPublic, FeedKeys, UsignPublic};
 use sentinel_image::package::{Package, Version};
 use sentinel_image::recipe::{self, Source};
-use sentinel_image::{check, ipk, show};
+use sentinel_image::{check, ipk, pi, show};
 
 /// Packages of the sensor for OpenWrt and Debian, the same bytes every time
 #[derive(Parser)]
@@ -56,6 +56,14 @@ enum Command {
         #[arg(long, value_name = "PROGRAM")]
         help_from: Option<PathBuf>,
     },
+    /// Write the image of a card for the Raspberry Pi
+    Pi {
+        #[command(flatten)]
+        choices: Choices,
+        /// Unpacked packages of Debian, as `ci/install.sh pi` leaves them
+        #[arg(long, value_name = "DIRECTORY")]
+        system: PathBuf,
+    },
     /// Check packages and feeds: cut, altered, wrongly signed, for another CPU
     Check {
         /// Packages, or directories of a feed
@@ -84,7 +92,7 @@ struct Choices {
     /// Folder of programs, as `ci/cross.sh` leaves it
     #[arg(long, default_value = "dist")]
     programs: PathBuf,
-    /// Directory to write into
+    /// Directory to write into; of `pi` the file to write
     #[arg(short, long)]
     output: PathBuf,
     /// Number of this packaging of the version
@@ -129,6 +137,15 @@ fn run(arguments: &Arguments) -> Result<()> {
             for path in debian(&source, choices, architecture, help_from.as_deref())? {
                 println!("{}", path.display());
             }
+        }
+        Command::Pi { choices, system } => {
+            let source = choices.source(repository)?;
+            let [(_, program)] = &programs(&source, choices, &["arm64".to_owned()], [].iter())?[..] else {
+                bail!("want one program for 64-bit ARM");
+            };
+            let image = pi::image(&source, system, program)?;
+            fs::write(&choices.output, image).with_context(|| choices.output.display().to_string())?;
+            println!("{}", choices.output.display());
         }
         Command::Check { paths, usign_key, apk_key } => {
             let boards = Boards::read(repository)?;
