@@ -89,7 +89,8 @@ part_units() {
         sh -n "$script" || failed=1
         ! command -v shellcheck >/dev/null || shellcheck "$script" || failed=1
     done < <(git ls-files rootfs/etc/init.d rootfs/etc/uci-defaults rootfs/etc/hotplug.d rootfs/usr/libexec \
-        tools/lab/tests/openwrt/uci tools/lab/tests/openwrt/rc.common tools/image/src/debian)
+        tools/lab/tests/openwrt/uci tools/lab/tests/openwrt/rc.common tools/image/src/debian \
+        tools/image/src/pi/rootfs/{clock,enroll,init,lease,network,sensor,stop,take-setup})
     if command -v systemd-analyze >/dev/null; then
         while IFS= read -r script; do
             systemd-analyze security --offline=true --no-pager --threshold="$max_exposure" "$script" |

@@ -22,7 +22,7 @@ use anyhow::{Context as _, Result, ensure};
 
 pub use archive::archive;
 pub use fat::Fat;
-pub use system::{initramfs, modules_in_order, needed_libraries};
+pub use system::{MODULES, initramfs, modules_in_order, needed_libraries};
 pub use zones::zones;
 
 use crate::gzip;

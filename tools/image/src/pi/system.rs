@@ -39,7 +39,7 @@ const LIBRARIES: [&str; 2] = ["lib/aarch64-linux-gnu", "usr/lib/aarch64-linux-gn
 
 /// Drivers: card and state, network of the Pi 3 and 4, network adapters with USB for a bridge, watchdog, random numbers, and
 /// what qemu's machine `virt` has. What they depend on comes with them.
-const MODULES: [&str; 35] = [
+pub const MODULES: [&str; 35] = [
     "crc32c_generic",
     "bcm2835",
     "sdhci-iproc",
