@@ -1,4 +1,4 @@
-//! Packages of the sensor for OpenWrt and Debian, and feeds of them.
+//! Packages of the sensor for OpenWrt and Debian, feeds of them, and the image of a card for the Raspberry Pi.
 //!
 //! In: a static program, the files of `rootfs/`, settings and documents of the repository. Out: `.ipk`, `.apk` and `.deb` files and
 //! signed indices of them; the same input gives the same bytes. Each writer has a strict reader beside it, which shares only the
@@ -10,9 +10,10 @@
 //! - `keys`: Ed25519 in signify's files for `Packages`, P-256 in PEM files for `.apk`;
 //! - `feed`: indices of a directory of packages;
 //! - `elf`, `boards`: which CPU a program is for, and which architecture names have it;
-//! - `scripts`, `recipe`: what is in the packages of this repository; `check`: judge of finished packages.
+//! - `scripts`, `recipe`: what is in the packages of this repository; `check`: judge of finished packages;
+//! - `pi`: the image for the Raspberry Pi.
 //!
-//! It needs no root, no network and no tool of a distribution.
+//! It needs no root, no network and no tool of a distribution but `mke2fs` for the image.
 
 #![forbid(unsafe_code)]
 
