@@ -11,11 +11,12 @@ use crate::files::{Content, Entry, Files};
 use crate::recipe::NAME;
 
 /// Scripts and settings as they lie on the device.
-const SCRIPTS: [(&str, u32, &str); 12] = [
+const SCRIPTS: [(&str, u32, &str); 13] = [
     ("init", 0o755, include_str!("rootfs/init")),
     ("etc/inittab", 0o644, include_str!("rootfs/inittab")),
     ("etc/group", 0o644, include_str!("rootfs/group")),
     ("etc/passwd", 0o644, include_str!("rootfs/passwd")),
+    ("etc/services", 0o644, "ntp 123/udp\n"),
     ("etc/profile", 0o644, "export TZ=$(cat /etc/TZ 2>/dev/null)\n"),
     ("sbin/take-setup", 0o755, include_str!("rootfs/take-setup")),
     ("sbin/network", 0o755, include_str!("rootfs/network")),
