@@ -121,7 +121,7 @@ async fn a_wrong_parameter_is_answered_with_the_allowed_values() {
         ("/api/v1/alerts?limit=0", "limit", "1 to 1000"),
         ("/api/v1/alerts?limit=1001", "limit", "1 to 1000"),
         ("/api/v1/alerts?limit=-1", "limit", "1 to 1000"),
-        ("/api/v1/alerts?cursor=x", "cursor", "1 to"),
+        ("/api/v1/alerts?cursor=x", "cursor", "next of the page"),
         ("/api/v1/alerts?colour=red", "colour", "severity"),
         ("/api/v1/alerts?kind=port_scan%27--", "kind", "port_scan"),
         ("/api/v1/sensors?x=1", "x", ""),

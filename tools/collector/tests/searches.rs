@@ -84,7 +84,7 @@ async fn forty_searches_at_once_delay_neither_acknowledgements_nor_health() {
     let figures =
         format!("p99 of ack {acks:?}, health {health:?}, metrics {metrics:?}, stats {pages:?}; {statuses:?}");
     println!("{figures}");
-    assert!(statuses.keys().all(|status| [200, 503, 504].contains(status)), "{figures}");
+    assert!(statuses.keys().all(|status| [200, 503].contains(status)), "{figures}");
     assert!(statuses.values().sum::<u32>() >= 40, "{figures}");
     assert!(acks < Duration::from_secs(1), "{figures}");
     assert!(health < Duration::from_secs(1) && metrics < Duration::from_secs(1), "{figures}");
@@ -104,7 +104,7 @@ async fn a_search_past_its_deadline_names_the_limit() {
     peer.until_acked(last).await;
     fill(directory.path(), 50_000);
     let (status, answer) = get_json(http, &slow_path()).await;
-    assert_eq!((status, &answer["limit"]), (504, &"query_deadline".into()), "{answer}");
+    assert_eq!((status, &answer["limit"]), (503, &"query_deadline".into()), "{answer}");
     assert!(answer["error"].as_str().unwrap().contains("0.001 s"), "{answer}");
     assert_eq!(limited(http, "query_deadline").await, 1);
     collector.stop().await;

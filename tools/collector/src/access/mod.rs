@@ -94,6 +94,12 @@ impl Access {
         *lock(&self.0.loopback) = role;
     }
 
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.0.log
+    }
+
     /// The files of the collector.
     #[must_use]
     pub fn files(&self) -> Arc<Files> {

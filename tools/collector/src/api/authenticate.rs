@@ -136,7 +136,7 @@ fn check_origin(request: &Request) -> Result<(), Problem> {
     }
     let allowed = own.map(|own| format!("Origin: {own}"));
     let error = "a change needs the header Origin with the address of this collector, or a key in X-API-Key";
-    Err(Problem::forbidden(error).allowed(allowed))
+    Err(Problem::forbidden(error).code("origin").allowed(allowed))
 }
 
 /// The page to which one without a log-in is sent; none for every other page, which shows nothing of alerts.

@@ -8,7 +8,9 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::{Problem, body};
+use super::Problem;
+use super::problem::Fault;
+use crate::access::Access;
 use crate::http::{HttpLimit, HttpMetrics};
 
 /// Content security policy of every answer: nothing but the collector's own files may be loaded or run.
@@ -30,9 +32,12 @@ pub enum HostPolicy {
 pub(super) struct Guard {
     pub(super) hosts: HostPolicy,
     pub(super) metrics: Arc<HttpMetrics>,
+    /// Has the log.
+    pub(super) access: Access,
 }
 
-/// Rejects requests with a foreign `Host`, and reads with a body, counts the limit that an answer is about, and adds headers that limit
+/// Rejects requests with a foreign `Host`, and reads with a body, counts the limit that an answer is about, logs the
+/// fault that one is about, and adds headers that limit
 /// what a browser does with the answer.
 pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let mut response = match admit(guard.hosts, &request) {
@@ -41,6 +46,9 @@ pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Ne
     };
     if let Some(limit) = response.extensions().get::<HttpLimit>() {
         guard.metrics.count(*limit);
+    }
+    if let Some(Fault(text)) = response.extensions().get::<Fault>() {
+        guard.access.log().limited_warn("http_fault", format_args!("{text}"));
     }
     let headers = response.headers_mut();
     for (name, value) in [
@@ -58,10 +66,8 @@ fn admit(hosts: HostPolicy, request: &Request) -> Result<(), Problem> {
     let headers = request.headers();
     if hosts == HostPolicy::LocalOnly && !host(request).is_some_and(is_local_name) {
         return Err(Problem::forbidden("the Host header does not name this machine")
+            .code("host")
             .allowed(["localhost", "an IP address"]));
-    }
-    if body::is_change(request) {
-        return body::admit(headers);
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(()); // bounded where it is read

@@ -2,14 +2,15 @@
 //!
 //! A handler parses parameters into the input of a use case, calls it, and renders the result; [`render`] is the
 //! only place where the domain becomes JSON, with `render_incidents` for incidents. Each request passes `authenticate`, which finds out
-//! who sends it; what changes something has a body of JSON, see `body` and `members`.
+//! who sends it, and `dispatch`, which checks it against the declaration of its operation and calls the handler.
 
 mod authenticate;
-mod body;
 mod body_cache;
+mod call;
 mod cursor;
+mod dispatch;
 mod guard;
-mod members;
+mod openapi;
 mod openmetrics;
 mod parameters;
 mod problem;
@@ -17,10 +18,12 @@ pub mod render;
 mod render_incidents;
 mod rest;
 mod router;
+mod schema;
 mod sse;
 mod state;
 
 pub use guard::HostPolicy;
+pub use openapi::description;
 pub use problem::Problem;
 pub use router::{rejection, router};
 pub use state::ApiState;

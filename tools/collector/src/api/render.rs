@@ -33,9 +33,9 @@ pub fn undecodable(row: &UndecodableAlert) -> String {
     body
 }
 
-/// `{"alerts": [...], "next": "row number" or null}` and a line end.
+/// `{"alerts": [...], "next": "cursor" or null}` and a line end; a cursor has no letter that JSON escapes.
 #[must_use]
-pub fn alert_page(page: &AlertPage) -> String {
+pub fn alert_page(page: &AlertPage, next: Option<&str>) -> String {
     let mut body = String::with_capacity(page.alerts.len() * ALERT_CAPACITY + 32);
     body.push_str("{\"alerts\":[");
     for (index, stored) in page.alerts.iter().enumerate() {
@@ -47,8 +47,7 @@ pub fn alert_page(page: &AlertPage) -> String {
             AlertRow::Undecodable(row) => write_undecodable(row, &mut body),
         }
     }
-    // Row numbers are text: a client must not calculate with them, and JavaScript would round large ones.
-    let next = page.next.map_or_else(|| "null".into(), |id| format!("\"{id}\""));
+    let next = next.map_or_else(|| "null".into(), |next| format!("\"{next}\""));
     let _ = writeln!(body, "],\"next\":{next}}}");
     body
 }
@@ -262,24 +261,6 @@ pub fn audit_row(row: &AuditRow) -> Value {
     })
 }
 
-/// An error: the text, the parameter it is about if any, the limit that took effect if one did, and the allowed values
-/// if they can be listed.
-#[must_use]
-pub fn problem(error: &str, parameter: Option<&str>, limit: Option<&str>, allowed: &[String]) -> Value {
-    let mut object = Map::new();
-    object.insert("error".into(), error.into());
-    if let Some(parameter) = parameter {
-        object.insert("parameter".into(), parameter.into());
-    }
-    if let Some(limit) = limit {
-        object.insert("limit".into(), limit.into());
-    }
-    if !allowed.is_empty() {
-        object.insert("allowed".into(), allowed.into());
-    }
-    Value::Object(object)
-}
-
 fn time(time: Timestamp) -> String {
     time.rfc3339().to_string()
 }
@@ -330,7 +311,7 @@ mod tests {
         };
         let rows = vec![AlertRow::Alert(stored.into()), AlertRow::Undecodable(row.into())];
         let page = AlertPage { alerts: rows, next: Some(2) };
-        let value: Value = serde_json::from_str(&alert_page(&page)).unwrap();
+        let value: Value = serde_json::from_str(&alert_page(&page, Some("2"))).unwrap();
         assert_eq!((value["alerts"].as_array().unwrap().len(), &value["next"]), (2, &"2".into()));
         assert_eq!(value["alerts"][1]["summary"], "undecodable, 17 bytes");
         assert_eq!(

@@ -1,39 +1,25 @@
-//! Routes of the HTTP interface.
+//! Routes of the HTTP interface: those of the table of operations, and the pages.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::Uri;
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{MethodFilter, on};
 
+use super::call::MAX_BODY_LEN;
 use super::guard::{self, Guard, HostPolicy};
-use super::{ApiState, Problem, authenticate, render, rest, sse};
+use super::problem::nearest;
+use super::{ApiState, Problem, authenticate, dispatch};
 use crate::http::{HttpLimit, HttpLimits};
-use crate::service::{OPERATIONS, Service};
-
-/// Longest body of a request, in bytes.
-const MAX_BODY_LEN: usize = 64 * 1024;
+use crate::service::{Method, OPERATIONS, Service};
 
 /// All routes: the interface, and `pages`, behind the same checks.
 pub fn router(service: Service, hosts: HostPolicy, limits: &HttpLimits, pages: Router<ApiState>) -> Router {
-    let guard = Guard { hosts, metrics: Arc::clone(&service.metrics.http) };
+    let guard = Guard { hosts, metrics: Arc::clone(&service.metrics.http), access: service.access.clone() };
     let access = service.access.clone();
-    Router::new()
-        .route("/health", get(rest::health::show))
-        .route("/metrics", get(rest::metrics::show))
-        .route("/api/v1/alerts", get(rest::alerts::list))
-        .route("/api/v1/incidents", get(rest::incidents::list))
-        .route("/api/v1/incidents/actions", post(rest::incidents::act))
-        .route("/api/v1/incidents/{id}", get(rest::incidents::show).patch(rest::incidents::change))
-        .route("/api/v1/incidents/{id}/messages", get(rest::incidents::messages))
-        .route("/api/v1/sensors", get(rest::sensors::list))
-        .route("/api/v1/stats", get(rest::stats::show))
-        .route("/api/v1/events", get(sse::stream))
-        .merge(rest::log_in::routes())
-        .merge(rest::accounts::routes())
-        .merge(rest::enrollment::routes())
+    operations()
         .merge(pages)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
@@ -43,27 +29,43 @@ pub fn router(service: Service, hosts: HostPolicy, limits: &HttpLimits, pages: R
         .with_state(ApiState::new(service, limits))
 }
 
+fn operations() -> Router<ApiState> {
+    let mut routes = Router::new();
+    for declared in OPERATIONS {
+        let operation = declared.operation;
+        let serve =
+            move |State(state): State<ApiState>, request: Request| dispatch::serve(operation, state, request);
+        routes = routes.route(declared.path, on(filter(declared.method), serve));
+    }
+    routes
+}
+
+const fn filter(method: Method) -> MethodFilter {
+    match method {
+        Method::Get => MethodFilter::GET,
+        Method::Post => MethodFilter::POST,
+        Method::Patch => MethodFilter::PATCH,
+        Method::Delete => MethodFilter::DELETE,
+    }
+}
+
 /// Body of the answer to a connection for which there is no place.
 #[must_use]
 pub fn rejection(limit: HttpLimit) -> String {
-    let error = limit.to_string();
-    format!("{}\n", render::problem(&error, None, Some(limit.name()), &[]))
+    format!("{}\n", Problem::limit(limit, limit.to_string()).body())
 }
 
 async fn unknown_path(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(80).collect();
-    Problem::not_found(format!("there is no {path}")).allowed(paths())
+    Problem::not_found(format!("there is no {path}")).code("path").allowed(nearest(&path, paths()))
 }
-
-/// Paths that are named to one who asked for another, at most.
-const MAX_PATHS: usize = 20;
 
 /// Paths of the operations, each once.
 fn paths() -> impl Iterator<Item = &'static str> {
     let earlier = |index: usize| OPERATIONS.iter().take(index).map(|declared| declared.path);
     let all = OPERATIONS.iter().map(|declared| declared.path).enumerate();
     let unique = all.filter(move |(index, path)| !earlier(*index).any(|before| before == *path));
-    std::iter::once("/").chain(unique.map(|(_, path)| path)).take(MAX_PATHS)
+    std::iter::once("/").chain(unique.map(|(_, path)| path))
 }
 
 async fn wrong_method(path: Option<MatchedPath>) -> Problem {

@@ -11,30 +11,23 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
-use axum::extract::{Query, State};
-use axum::http::HeaderMap;
+use axum::response::IntoResponse as _;
 use axum::response::sse::{self, KeepAlive, Sse};
-use futures_util::Stream;
 use futures_util::stream::unfold;
 
+use super::call::{Answered, Call};
 use super::parameters::Parameters;
-use super::{ApiState, Problem, render};
-use crate::http::{AddressPermit, HttpLimit, HttpMetrics, Peer};
+use super::{Problem, render};
+use crate::http::{AddressPermit, HttpLimit, HttpMetrics};
 use crate::model::Event;
-use crate::service::{Caller, MAX_RECENT, StreamStart, subscribe};
+use crate::service::{StreamStart, subscribe};
 
 /// A comment line is sent after this long without an event, so that clients notice a dead connection.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-pub(super) async fn stream(
-    State(state): State<ApiState>,
-    Extension(peer): Extension<Peer>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    Query(given): Query<Vec<(String, String)>>,
-) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Problem> {
-    let start = start(&headers, given)?;
+pub(super) async fn stream(call: Call) -> Answered {
+    let Call { state, caller, peer, mut given, .. } = call;
+    let start = start(&mut given);
     let service = &state.service;
     let permit = state.streams.acquire(peer.address.ip()).map_err(too_many)?;
     let open = OpenStream::new(permit, Arc::clone(&service.metrics.http));
@@ -44,9 +37,9 @@ pub(super) async fn stream(
         // An unreadable store ends the stream: the client reconnects, and the new request gets the error as its
         // answer.
         let event = subscription.next().await.ok().flatten()?;
-        Some((Ok(serialise(&event)), (subscription, open)))
+        Some((Ok::<_, Infallible>(serialise(&event)), (subscription, open)))
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("")))
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("")).into_response())
 }
 
 /// A client that gets this has `GET /api/v1/alerts?after=` to follow the alerts without a stream.
@@ -77,23 +70,10 @@ impl Drop for OpenStream {
     }
 }
 
-fn start(headers: &HeaderMap, given: Vec<(String, String)>) -> Result<StreamStart, Problem> {
-    let mut given = Parameters::new(given, &["last_event_id", "recent"])?;
-    let parameter: Option<i64> = given.number("last_event_id", 0..=i64::MAX)?;
-    let recent = given.number("recent", 0..=MAX_RECENT)?.unwrap_or_default();
+fn start(given: &mut Parameters) -> StreamStart {
     // The header wins: browsers send it when they reconnect to the same address.
-    let last = match headers.get("last-event-id") {
-        None => parameter,
-        Some(value) if value.is_empty() => parameter,
-        Some(value) => {
-            let id = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|id: &i64| *id >= 0);
-            Some(id.ok_or_else(|| {
-                Problem::parameter("Last-Event-ID", "Last-Event-ID is not an event id of this stream")
-                    .allowed(["the id of an alert event", "0 to 9223372036854775807"])
-            })?)
-        }
-    };
-    Ok(last.map_or(StreamStart::Recent(recent), StreamStart::After))
+    let last = given.number("Last-Event-ID").or_else(|| given.number("last_event_id"));
+    last.map_or_else(|| StreamStart::Recent(given.number("recent").unwrap_or_default()), StreamStart::After)
 }
 
 fn serialise(event: &Event) -> sse::Event {

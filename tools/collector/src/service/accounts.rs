@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::access::{Caller, authorize};
 use super::change_error::ChangeError;
 use super::operations::Operation;
+use super::operations::parameter::MAX_GROUPS;
 use crate::access::password;
 use crate::access::secret::{self, Secret};
 use crate::access::{Access, totp};
@@ -20,8 +21,6 @@ use crate::store::{StoreError, sensors};
 
 /// Users, and keys, at most.
 pub const MAX_ACCOUNTS: usize = 1_000;
-/// Groups of one sensor or account, at most.
-pub const MAX_GROUPS: usize = 32;
 /// Lines of the audit in one page, at most.
 pub const MAX_AUDIT_LEN: u32 = 1_000;
 /// Validity of a one-time code of an administrator.

@@ -2,11 +2,9 @@
 
 use super::access::{Caller, authorize};
 use super::operations::Operation;
-use super::{Service, ServiceError};
+use super::{MAX_PAGE_LEN, Service, ServiceError};
 use crate::model::{AlertQuery, AlertRow, AlertSelection, Scope, SensorId};
 
-/// Maximum number of alerts in one page.
-pub const MAX_PAGE_LEN: u32 = 1_000;
 /// Maximum number of names given with an unknown one.
 const MAX_KNOWN_NAMES: usize = 20;
 

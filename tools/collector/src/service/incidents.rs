@@ -11,11 +11,6 @@ use crate::model::{
 };
 use crate::store::StoreError;
 
-/// Incidents that one request changes at most.
-pub const MAX_CHANGED: usize = 1_000;
-/// Characters of a note.
-pub const MAX_NOTE_LEN: usize = 2_000;
-
 /// Request of [`list_incidents`].
 #[derive(Clone, Debug, Default)]
 pub struct IncidentRequest {
@@ -37,11 +32,11 @@ pub struct IncidentDetail {
 /// Change of one or more incidents.
 #[derive(Clone, Debug, Default)]
 pub struct IncidentAction {
-    /// Row numbers, at most [`MAX_CHANGED`].
+    /// Row numbers, at most [`super::MAX_CHANGED`].
     pub incidents: Vec<i64>,
     /// New state.
     pub state: Option<IncidentState>,
-    /// Note to add, at most [`MAX_NOTE_LEN`] characters.
+    /// Note to add, at most [`super::MAX_NOTE_LEN`] characters.
     pub note: Option<String>,
     /// Revision that the incidents must have.
     pub revision: Option<u64>,

@@ -43,21 +43,24 @@ mod subscribe;
 mod testing;
 
 pub use access::{Caller, Forbidden, LoggedIn, authorize, operator_name};
-pub use alerts::{AlertPage, AlertRequest, MAX_PAGE_LEN, list_alerts};
+pub use alerts::{AlertPage, AlertRequest, list_alerts};
 pub use change_error::ChangeError;
 pub use error::ServiceError;
 pub use health::{Health, StoreHealth, health};
 pub use incidents::{
-    IncidentAction, IncidentDetail, IncidentRequest, MAX_CHANGED, MAX_NOTE_LEN, change_incidents,
-    list_incidents, list_messages, show_incident,
+    IncidentAction, IncidentDetail, IncidentRequest, change_incidents, list_incidents, list_messages,
+    show_incident,
 };
 pub use monitor::{Monitor, Reading};
-pub use operations::{Declaration, Method, Needs, OPERATIONS, Operation};
+pub use operations::parameter::{
+    self, MAX_CHANGED, MAX_MINUTES, MAX_NOTE_LEN, MAX_PAGE_LEN, MAX_RECENT, MAX_WORDS,
+};
+pub use operations::{Answer, Declaration, Method, Needs, OPERATIONS, Operation, Parameter, Place, Shape};
 pub use operator::{
     EnrollError, RevokeError, TokenRequest, acknowledge_runs, create_token, revoke_sensor, rotate_sensor_key,
     stored_sensors,
 };
 pub use sensors::{MetricsSnapshot, SensorList, list_sensors, metrics_snapshot};
 pub use state::Service;
-pub use stats::{MAX_MINUTES, SensorCounts, Stats, stats};
-pub use subscribe::{MAX_RECENT, StreamStart, Subscription, subscribe};
+pub use stats::{SensorCounts, Stats, stats};
+pub use subscribe::{StreamStart, Subscription, subscribe};

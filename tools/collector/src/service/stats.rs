@@ -8,12 +8,9 @@ use super::access::{Caller, authorize};
 use super::operations::Operation;
 use super::sensors::{SensorList, scoped_sensors};
 use super::state::within_deadline;
-use super::{Service, ServiceError};
+use super::{MAX_MINUTES, Service, ServiceError};
 use crate::clock;
 use crate::model::{Accounting, AlertTotals, FleetAccounting, MinuteCounts, RemovedCounts, Sensor};
-
-/// Maximum length of the timeline, in minutes: one day.
-pub const MAX_MINUTES: u16 = 1_440;
 
 /// Totals over everything stored, and the most recent minutes.
 #[derive(Clone, Debug)]

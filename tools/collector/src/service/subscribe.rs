@@ -10,12 +10,10 @@ use tokio::sync::{broadcast, watch};
 use super::access::{Caller, authorize};
 use super::operations::Operation;
 use super::state::within_deadline;
-use super::{Service, ServiceError};
+use super::{MAX_RECENT, Service, ServiceError};
 use crate::access::Directory;
 use crate::model::{AlertPosition, AlertQuery, AlertRow, AlertSelection, Event, Scope};
 
-/// Maximum number of stored alerts that a subscription begins with.
-pub const MAX_RECENT: u32 = 1_000;
 /// Rows read from the store at once when catching up.
 const CATCH_UP_LEN: u32 = 500;
 

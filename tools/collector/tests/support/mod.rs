@@ -9,6 +9,7 @@
     reason = "the lints spare test functions only, and these serve tests alone"
 )]
 
+pub(crate) mod description;
 pub(crate) mod http;
 pub(crate) mod sensor;
 pub(crate) mod tls;

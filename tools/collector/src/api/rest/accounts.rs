@@ -1,72 +1,47 @@
 //! `/api/v1/users`, `/keys` and `/audit`: who may come in, and what they did.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use axum::extract::{Path, Query, Request, State};
+use axum::Json;
 use axum::http::StatusCode;
-use axum::routing::{delete, get, patch};
-use axum::{Extension, Json, Router};
-use serde_json::{Value, json};
+use axum::response::IntoResponse as _;
+use serde_json::json;
 
-use super::log_in::blocking;
-use crate::api::members::Members;
+use super::blocking;
+use crate::api::call::{Answered, Call};
+
 use crate::api::parameters::Parameters;
-use crate::api::{ApiState, Problem, render};
+use crate::api::{Problem, cursor, render};
 use crate::clock;
 use crate::model::{ApiKey, Groups, Role, User};
-use crate::service::accounts::{self, MAX_AUDIT_LEN, Rights, UserChange};
-use crate::service::{Caller, Operation, Service, authorize};
-use crate::time_text::parse_span;
+use crate::service::accounts::{self, Rights, UserChange};
+use crate::service::{Operation, authorize};
 
-const DEFAULT_LIMIT: u32 = 100;
-/// Longest validity of a key.
-const MAX_KEY_TIME: Duration = Duration::from_secs(3_650 * 86_400);
+/// What a cursor of the audit has in common with it: there are no filters.
+const AUDIT: &str = "audit";
 
-pub(in crate::api) fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/api/v1/users", get(list_users).post(add_user))
-        .route("/api/v1/users/{name}", patch(change_user).delete(remove_user))
-        .route("/api/v1/users/{name}/logins", delete(end_log_ins))
-        .route("/api/v1/keys", get(list_keys).post(add_key))
-        .route("/api/v1/keys/{name}", delete(remove_key))
-        .route("/api/v1/audit", get(audit))
+fn role(given: &mut Parameters) -> Option<Role> {
+    given.choices("role", &Role::ALL, Role::name).pop()
 }
 
-async fn members(operation: Operation, request: Request) -> Result<Members, Problem> {
-    Members::read(request.into_body(), operation.declaration().parameters).await
+/// Groups: `Some(None)` for every sensor, none if the member is missing.
+fn groups(given: &mut Parameters) -> Option<Groups> {
+    given.list("groups").map(|list| list.map(|names| names.into_iter().collect::<BTreeSet<String>>()))
 }
 
-fn role(given: &mut Members) -> Result<Option<Role>, Problem> {
-    let Some(name) = given.optional_text("role")? else { return Ok(None) };
-    let names = || Role::ALL.map(Role::name);
-    let role = Role::from_name(&name);
-    role.map(Some).ok_or_else(|| Problem::parameter("role", "there is no such role").allowed(names()))
+/// Rights of a new account: both have been said.
+fn rights(given: &mut Parameters) -> Rights {
+    // The least that there is, in place of what cannot be missing.
+    Rights {
+        role: role(given).unwrap_or(Role::Viewer),
+        groups: groups(given).unwrap_or(Some(BTreeSet::new())),
+    }
 }
 
-/// Groups: `null` for every sensor, none if the member is missing.
-fn groups(given: &mut Members) -> Result<Option<Groups>, Problem> {
-    let list = given.texts("groups")?;
-    Ok(list.map(|list| list.map(|names| names.into_iter().collect::<BTreeSet<String>>())))
-}
-
-/// Rights of a new account: both have to be said.
-fn rights(given: &mut Members) -> Result<Rights, Problem> {
-    let missing = |name: &str, allowed: Vec<&str>| {
-        Problem::parameter(name, format!("{name} is missing")).allowed(allowed)
-    };
-    let role = role(given)?.ok_or_else(|| missing("role", Role::ALL.map(Role::name).into()))?;
-    let groups =
-        groups(given)?.ok_or_else(|| missing("groups", vec!["null for every sensor", "[\"group\"]"]))?;
-    Ok(Rights { role, groups })
-}
-
-async fn list_users(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-) -> Result<Json<Value>, Problem> {
+pub(in crate::api) async fn list_users(call: Call) -> Answered {
+    let Call { state, caller, .. } = call;
     authorize(&caller, Operation::ListUsers)?;
-    let (directory, now) = (service.access.directory(), clock::now());
+    let (directory, now) = (state.service.access.directory(), clock::now());
     let user = |user: &User| {
         json!({
             "name": user.name,
@@ -78,28 +53,26 @@ async fn list_users(
         })
     };
     let groups: Vec<&str> = directory.group_names().collect();
-    Ok(Json(json!({ "users": directory.users().map(user).collect::<Vec<_>>(), "groups": groups })))
+    let users = directory.users().map(user).collect::<Vec<_>>();
+    Ok(Json(json!({ "users": users, "groups": groups })).into_response())
 }
 
-async fn add_user(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
-) -> Result<StatusCode, Problem> {
-    let mut given = members(Operation::AddUser, request).await?;
-    let (name, password, rights) = (given.text("name")?, given.text("password")?, rights(&mut given)?);
-    blocking(move || accounts::add_user(&service.access, &caller, &name, &rights, &password)).await?;
-    Ok(StatusCode::CREATED)
+pub(in crate::api) async fn add_user(call: Call) -> Answered {
+    let Call { state, caller, mut given, .. } = call;
+    let (name, password, rights) =
+        (text(&mut given, "name"), text(&mut given, "password"), rights(&mut given));
+    blocking(move || accounts::add_user(&state.service.access, &caller, &name, &rights, &password)).await?;
+    Ok(StatusCode::CREATED.into_response())
 }
 
-async fn change_user(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
-    request: Request,
-) -> Result<StatusCode, Problem> {
-    let mut given = members(Operation::ChangeUser, request).await?;
-    let without_totp = match given.flag("totp")? {
+/// A text that has to be there, and is: it was checked.
+pub(super) fn text(given: &mut Parameters, name: &str) -> String {
+    given.text(name).unwrap_or_default()
+}
+
+pub(in crate::api) async fn change_user(call: Call) -> Answered {
+    let Call { state, caller, mut given, .. } = call;
+    let without_totp = match given.flag("totp") {
         None => false,
         Some(false) => true,
         Some(true) => {
@@ -108,35 +81,30 @@ async fn change_user(
             );
         }
     };
-    let (role, groups) = (role(&mut given)?, groups(&mut given)?);
-    let change = UserChange { role, groups, password: given.optional_text("password")?, without_totp };
-    blocking(move || accounts::change_user(&service.access, &caller, &name, &change)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let name = text(&mut given, "name");
+    let (role, groups) = (role(&mut given), groups(&mut given));
+    let change = UserChange { role, groups, password: given.text("password"), without_totp };
+    blocking(move || accounts::change_user(&state.service.access, &caller, &name, &change)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn remove_user(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
-) -> Result<StatusCode, Problem> {
-    blocking(move || accounts::remove_user(&service.access, &caller, &name)).await?;
-    Ok(StatusCode::NO_CONTENT)
+pub(in crate::api) async fn remove_user(call: Call) -> Answered {
+    let Call { state, caller, mut given, .. } = call;
+    let name = text(&mut given, "name");
+    blocking(move || accounts::remove_user(&state.service.access, &caller, &name)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn end_log_ins(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    let ended = blocking(move || accounts::end_log_ins(&service.access, &caller, &name)).await?;
-    Ok(Json(json!({ "ended": ended })))
+pub(in crate::api) async fn end_log_ins(call: Call) -> Answered {
+    let Call { state, caller, mut given, .. } = call;
+    let name = text(&mut given, "name");
+    let ended = blocking(move || accounts::end_log_ins(&state.service.access, &caller, &name)).await?;
+    Ok(Json(json!({ "ended": ended })).into_response())
 }
 
-async fn list_keys(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-) -> Result<Json<Value>, Problem> {
-    let keys = blocking(move || accounts::list_keys(&service.access, &caller)).await?;
+pub(in crate::api) async fn list_keys(call: Call) -> Answered {
+    let Call { state, caller, .. } = call;
+    let keys = blocking(move || accounts::list_keys(&state.service.access, &caller)).await?;
     let key = |key: &ApiKey| {
         let time = |at: Option<sentinel_units::Timestamp>| at.map(|at| at.rfc3339().to_string());
         json!({
@@ -148,51 +116,34 @@ async fn list_keys(
             "last_used": time(key.last_used_at),
         })
     };
-    Ok(Json(json!({ "keys": keys.iter().map(key).collect::<Vec<_>>() })))
+    Ok(Json(json!({ "keys": keys.iter().map(key).collect::<Vec<_>>() })).into_response())
 }
 
 /// `{"key"}`, to be shown once.
-async fn add_key(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
-) -> Result<(StatusCode, Json<Value>), Problem> {
-    let mut given = members(Operation::AddKey, request).await?;
-    let (name, rights) = (given.text("name")?, rights(&mut given)?);
-    let expires = match given.optional_text("expires")? {
-        None => None,
-        Some(text) => {
-            let span = parse_span(&text).filter(|span| !span.is_zero() && *span <= MAX_KEY_TIME);
-            let wrong = || {
-                Problem::parameter("expires", "no such span").allowed(["24h", "90d", "up to 3650d", "null"])
-            };
-            Some(span.ok_or_else(wrong)?)
-        }
-    };
-    let secret =
-        blocking(move || accounts::add_key(&service.access, &caller, &name, &rights, expires)).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "key": secret.reveal() }))))
+pub(in crate::api) async fn add_key(call: Call) -> Answered {
+    let Call { state, caller, mut given, .. } = call;
+    let (name, rights, expires) = (text(&mut given, "name"), rights(&mut given), given.span("expires"));
+    let make = move || accounts::add_key(&state.service.access, &caller, &name, &rights, expires);
+    let secret = blocking(make).await?;
+    Ok((StatusCode::CREATED, Json(json!({ "key": secret.reveal() }))).into_response())
 }
 
-async fn remove_key(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
-) -> Result<StatusCode, Problem> {
-    blocking(move || accounts::remove_key(&service.access, &caller, &name)).await?;
-    Ok(StatusCode::NO_CONTENT)
+pub(in crate::api) async fn remove_key(call: Call) -> Answered {
+    let Call { state, caller, mut given, .. } = call;
+    let name = text(&mut given, "name");
+    blocking(move || accounts::remove_key(&state.service.access, &caller, &name)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `{"audit": [...], "next"}`, newest first.
-async fn audit(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-    Query(given): Query<Vec<(String, String)>>,
-) -> Result<Json<Value>, Problem> {
-    let mut given = Parameters::new(given, Operation::ReadAudit.declaration().parameters)?;
-    let limit = given.number("limit", 1..=MAX_AUDIT_LEN)?.unwrap_or(DEFAULT_LIMIT);
-    let before = given.number("cursor", 1..=i64::MAX)?.unwrap_or(i64::MAX);
-    let rows = blocking(move || accounts::audit_page(&service.access, &caller, before, limit)).await?;
-    let next = rows.last().filter(|row| row.id > 1).map(|row| row.id.to_string());
-    Ok(Json(json!({ "audit": rows.iter().map(render::audit_row).collect::<Vec<_>>(), "next": next })))
+pub(in crate::api) async fn audit(call: Call) -> Answered {
+    let Call { state, caller, mut given, .. } = call;
+    let limit = given.number("limit").unwrap_or_default();
+    let before = given.text("cursor").map(|text| cursor::decode(&text, AUDIT)).transpose()?;
+    let before = before.unwrap_or(i64::MAX);
+    let page = move || accounts::audit_page(&state.service.access, &caller, before, limit);
+    let rows = blocking(page).await?;
+    let next = rows.last().filter(|row| row.id > 1).map(|row| cursor::encode(row.id, AUDIT));
+    let rows = rows.iter().map(render::audit_row).collect::<Vec<_>>();
+    Ok(Json(json!({ "audit": rows, "next": next })).into_response())
 }

@@ -3,54 +3,33 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use axum::extract::{Path, Request, State};
+use axum::Json;
 use axum::http::StatusCode;
-use axum::routing::{patch, post};
-use axum::{Extension, Json, Router};
-use serde_json::{Value, json};
+use axum::response::IntoResponse as _;
+use serde_json::json;
 
-use super::log_in::blocking;
-use crate::api::members::Members;
-use crate::api::{ApiState, Problem};
+use super::accounts::text;
+use super::blocking;
+use crate::api::Problem;
+use crate::api::call::{Answered, Call};
+
 use crate::enroll;
 use crate::model::sanitize_name;
 use crate::service::{
-    Caller, EnrollError, Operation, RevokeError, Service, TokenRequest, accounts, acknowledge_runs,
-    create_token, revoke_sensor, rotate_sensor_key,
+    EnrollError, RevokeError, TokenRequest, accounts, acknowledge_runs, create_token, revoke_sensor,
+    rotate_sensor_key,
 };
 use crate::store::StoreError;
-use crate::time_text::parse_span;
 
-/// Validity of a token of which nothing else is said, and the longest.
-const TOKEN_TIME: (Duration, Duration) = (Duration::from_secs(86_400), Duration::from_secs(365 * 86_400));
-
-pub(in crate::api) fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/api/v1/tokens", post(enroll))
-        .route("/api/v1/sensors/{sensor}", patch(set_groups).delete(revoke))
-        .route("/api/v1/sensors/{sensor}/rotate", post(rotate))
-        .route("/api/v1/sensors/{sensor}/acknowledge", post(acknowledge))
-}
+/// Validity of a token of which nothing else is said.
+const TOKEN_TIME: Duration = Duration::from_secs(86_400);
 
 /// `{"token"}`, to be shown once.
-async fn enroll(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
-) -> Result<(StatusCode, Json<Value>), Problem> {
-    let mut given = Members::read(request.into_body(), Operation::Enroll.declaration().parameters).await?;
-    let name = given.optional_text("name")?.unwrap_or_default();
-    let address = given.text("address")?;
-    let expires = match given.optional_text("expires")? {
-        None => TOKEN_TIME.0,
-        Some(text) => {
-            let span = parse_span(&text).filter(|span| !span.is_zero() && *span <= TOKEN_TIME.1);
-            span.ok_or_else(|| {
-                Problem::parameter("expires", "no such span").allowed(["30m", "24h", "up to 365d"])
-            })?
-        }
-    };
-    let files = service.access.files();
+pub(in crate::api) async fn enroll(call: Call) -> Answered {
+    let Call { state, caller, mut given, .. } = call;
+    let (name, address) = (text(&mut given, "name"), text(&mut given, "address"));
+    let expires = given.span("expires").unwrap_or(TOKEN_TIME);
+    let files = state.service.access.files();
     let work = move || {
         let failed = |error: anyhow::Error| Problem::unavailable(format!("{error:#}"));
         let collector = enroll::identity(&files).map_err(failed)?.public();
@@ -59,7 +38,7 @@ async fn enroll(
     };
     let token =
         tokio::task::spawn_blocking(work).await.map_err(|_| Problem::internal("enrolling panicked"))??;
-    Ok((StatusCode::CREATED, Json(json!({ "token": token.to_string() }))))
+    Ok((StatusCode::CREATED, Json(json!({ "token": token.to_string() }))).into_response())
 }
 
 fn token_problem(error: EnrollError) -> Problem {
@@ -83,49 +62,35 @@ fn sensor_problem(error: RevokeError) -> Problem {
     }
 }
 
-async fn set_groups(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-    Path(sensor): Path<String>,
-    request: Request,
-) -> Result<StatusCode, Problem> {
-    let mut given = Members::read(request.into_body(), Operation::SetGroups.declaration().parameters).await?;
-    let wrong = || Problem::parameter("groups", "groups is missing").allowed(["[]", "[\"group\"]"]);
-    let groups: BTreeSet<String> = given.texts("groups")?.flatten().ok_or_else(wrong)?.into_iter().collect();
-    blocking(move || accounts::set_groups(&service.access, &caller, &sensor, &groups)).await?;
-    Ok(StatusCode::NO_CONTENT)
+pub(in crate::api) async fn set_groups(call: Call) -> Answered {
+    let Call { state, caller, mut given, .. } = call;
+    let sensor = text(&mut given, "sensor");
+    let groups: BTreeSet<String> = given.list("groups").flatten().unwrap_or_default().into_iter().collect();
+    blocking(move || accounts::set_groups(&state.service.access, &caller, &sensor, &groups)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn revoke(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-    Path(sensor): Path<String>,
-) -> Result<StatusCode, Problem> {
-    changed(move || revoke_sensor(&service.access.files(), &caller, &sensor).map(drop)).await
+pub(in crate::api) async fn revoke(call: Call) -> Answered {
+    let Call { state, caller, mut given, .. } = call;
+    let (files, sensor) = (state.service.access.files(), text(&mut given, "sensor"));
+    changed(move || revoke_sensor(&files, &caller, &sensor).map(drop)).await
 }
 
-async fn rotate(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-    Path(sensor): Path<String>,
-) -> Result<StatusCode, Problem> {
-    changed(move || rotate_sensor_key(&service.access.files(), &caller, &sensor).map(drop)).await
+pub(in crate::api) async fn rotate(call: Call) -> Answered {
+    let Call { state, caller, mut given, .. } = call;
+    let (files, sensor) = (state.service.access.files(), text(&mut given, "sensor"));
+    changed(move || rotate_sensor_key(&files, &caller, &sensor).map(drop)).await
 }
 
-async fn acknowledge(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-    Path(sensor): Path<String>,
-) -> Result<StatusCode, Problem> {
-    let by = caller.who();
-    changed(move || acknowledge_runs(&service.access.files(), &caller, &sensor, &by).map(drop)).await
+pub(in crate::api) async fn acknowledge(call: Call) -> Answered {
+    let Call { state, caller, mut given, .. } = call;
+    let (files, sensor, by) = (state.service.access.files(), text(&mut given, "sensor"), caller.who());
+    changed(move || acknowledge_runs(&files, &caller, &sensor, &by).map(drop)).await
 }
 
-async fn changed(
-    work: impl FnOnce() -> Result<(), RevokeError> + Send + 'static,
-) -> Result<StatusCode, Problem> {
+async fn changed(work: impl FnOnce() -> Result<(), RevokeError> + Send + 'static) -> Answered {
     let done =
         tokio::task::spawn_blocking(work).await.map_err(|_| Problem::internal("the change panicked"))?;
     done.map_err(sensor_problem)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

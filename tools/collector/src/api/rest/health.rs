@@ -1,19 +1,18 @@
 //! `GET /health`: 200 if alerts can be stored and read, 503 otherwise.
 
-use axum::extract::State;
+use axum::Json;
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
-use axum::{Extension, Json};
+use axum::response::IntoResponse as _;
 use serde_json::json;
 
-use crate::api::{Problem, render};
-use crate::service::{Caller, Service, StoreHealth, health};
+use crate::api::call::{Answered, Call};
 
-pub(in crate::api) async fn show(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-) -> Result<impl IntoResponse, Problem> {
-    let health = health(&service, caller.clone()).await?;
+use crate::api::render;
+use crate::service::{StoreHealth, health};
+
+pub(in crate::api) async fn show(call: Call) -> Answered {
+    let Call { state, caller, .. } = call;
+    let health = health(&state.service, caller.clone()).await?;
     let status = match health.store {
         StoreHealth::Ok => StatusCode::OK,
         StoreHealth::Unwritable | StoreHealth::Unreadable(_) | StoreHealth::Stalled(_) => {
@@ -25,5 +24,5 @@ pub(in crate::api) async fn show(
         Some(_) => render::health(&health),
         None => json!({ "status": if status == StatusCode::OK { "ok" } else { "failing" } }),
     };
-    Ok((status, Json(body)))
+    Ok((status, Json(body)).into_response())
 }

@@ -1,27 +1,22 @@
 //! `GET /api/v1/sensors`: sensors with state, losses and latest telemetry.
 
-use axum::Extension;
-use axum::extract::{Query, State};
 use axum::http::header;
-use axum::response::IntoResponse;
+use axum::response::IntoResponse as _;
 
 use crate::api::body_cache::BodyCache;
-use crate::api::parameters::Parameters;
-use crate::api::{ApiState, Problem, render};
-use crate::service::{Caller, list_sensors};
+use crate::api::call::{Answered, Call};
+
+use crate::api::render;
+use crate::service::list_sensors;
 
 /// `{"sensors": [...]}`, by name.
-pub(in crate::api) async fn list(
-    State(state): State<ApiState>,
-    Extension(caller): Extension<Caller>,
-    Query(given): Query<Vec<(String, String)>>,
-) -> Result<impl IntoResponse, Problem> {
-    Parameters::new(given, &[])?;
+pub(in crate::api) async fn list(call: Call) -> Answered {
+    let Call { state, caller, .. } = call;
     // A list of some sensors is not shared with callers who may see others.
     let own = BodyCache::default();
     let cache = if caller.groups().is_none() { &state.sensor_list } else { &own };
     let list = list_sensors(&state.service, caller).await?;
     let sessions = state.service.sessions.clone();
     let made = cache.body(list.read_at, move || render::sensors(&list.statuses(&sessions)));
-    Ok(([(header::CONTENT_TYPE, "application/json")], made.await?.body))
+    Ok(([(header::CONTENT_TYPE, "application/json")], made.await?.body).into_response())
 }
