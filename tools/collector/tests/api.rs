@@ -271,6 +271,53 @@ async fn a_stream_resumes_from_the_store_and_continues_live() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_takes_the_filters_of_incidents() {
+    let directory = tempfile::tempdir().unwrap();
+    let (collector, mut peer) = with_alerts(directory.path(), 20).await;
+    let http = collector.http;
+    // Alert n has packet time 22:13:20 plus n seconds, kind port_scan, severity medium, from 10.20.30.66.
+    let mut streams = Vec::new();
+    for (filter, first) in [
+        ("kind=port_scan&severity=medium,high&sensor=branch-7", 1),
+        ("src=10.20.30.0/24&dst=10.20.30.10&q=10.20.30.66%20scan%20branch", 1),
+        ("since=1700000015&phase=open", 15),
+        ("state=new", 1),
+    ] {
+        let path = format!("/api/v1/events?last_event_id=0&{filter}");
+        let mut stream = Stream::open(http, &path, "").await;
+        let count = usize::try_from(21 - first).unwrap();
+        assert_eq!(stream.alerts(count).await, (first..=20).collect::<Vec<_>>(), "{filter}");
+        streams.push(stream);
+    }
+    for filter in [
+        "kind=syn_flood",
+        "severity=high",
+        "src=10.20.30.67",
+        "until=1700000001",
+        "phase=closed",
+        "q=nowhere",
+        "state=seen",
+    ] {
+        // What is left out is not sent: the first event is the disconnect below.
+        streams.push(Stream::open(http, &format!("/api/v1/events?last_event_id=0&{filter}"), "").await);
+    }
+    let last = peer.send_alerts(1, 21..=21).await;
+    peer.until_acked(last).await;
+    drop(peer);
+    for (index, stream) in streams.iter_mut().enumerate() {
+        let (name, id, data) = stream.next().await.unwrap();
+        if index < 4 {
+            assert_eq!((name.as_str(), id), ("alert", Some(21)), "{index}");
+        } else {
+            assert_eq!((name.as_str(), &data["event"]), ("sensor", &"disconnected".into()), "{index}");
+        }
+    }
+    let (status, answer) = get_json(http, "/api/v1/events?sensor=nobody").await;
+    assert_eq!((status, &answer["parameter"]), (400, &"sensor".into()));
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_lags_behind_misses_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let (collector, mut peer) = with_alerts(directory.path(), 1).await;

@@ -17,10 +17,10 @@ use futures_util::stream::unfold;
 
 use super::call::{Answered, Call};
 use super::parameters::Parameters;
-use super::{Problem, render};
+use super::{Problem, render, rest};
 use crate::http::{AddressPermit, HttpLimit, HttpMetrics};
 use crate::model::Event;
-use crate::service::{StreamStart, subscribe};
+use crate::service::{EventRequest, Next, StreamStart, subscribe};
 
 /// A comment line is sent after this long without an event, so that clients notice a dead connection.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -28,16 +28,22 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) async fn stream(call: Call) -> Answered {
     let Call { state, caller, peer, mut given, .. } = call;
     let start = start(&mut given);
+    let (sensor, selection) = (given.text("sensor"), rest::incidents::filters(&mut given)?);
+    let request = EventRequest { start, sensor, selection };
     let service = &state.service;
     let permit = state.streams.acquire(peer.address.ip()).map_err(too_many)?;
     let open = OpenStream::new(permit, Arc::clone(&service.metrics.http));
-    let subscription = subscribe(service, caller, start).await?;
+    let subscription = subscribe(service, caller, request).await?;
     peer.open_stream();
     let events = unfold((subscription, open), |(mut subscription, open)| async move {
         // An unreadable store ends the stream: the client reconnects, and the new request gets the error as its
         // answer.
-        let event = subscription.next().await.ok().flatten()?;
-        Some((Ok::<_, Infallible>(serialise(&event)), (subscription, open)))
+        let sent = match subscription.next().await.ok().flatten()? {
+            Next::Event(event) => serialise(&event),
+            // Without data it is no event (HTML standard, section 9.2.6): the client only takes the id.
+            Next::Position(id) => sse::Event::default().id(id.to_string()),
+        };
+        Some((Ok::<_, Infallible>(sent), (subscription, open)))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("")).into_response())
 }

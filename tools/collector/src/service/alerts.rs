@@ -3,7 +3,7 @@
 use super::access::{Caller, authorize};
 use super::operations::Operation;
 use super::{MAX_PAGE_LEN, Service, ServiceError};
-use crate::model::{AlertQuery, AlertRow, AlertSelection, Scope, SensorId};
+use crate::model::{AlertQuery, AlertRow, AlertSelection, Scope, Sensor, SensorId};
 
 /// Maximum number of names given with an unknown one.
 const MAX_KNOWN_NAMES: usize = 20;
@@ -52,15 +52,24 @@ pub async fn list_alerts(
     Ok(AlertPage { alerts, next })
 }
 
-/// A sensor that the caller may not see is one that does not exist.
+/// Row number of [`named_sensor`].
 pub(super) async fn find_sensor(
     service: &Service,
     scope: &Scope,
     text: String,
 ) -> Result<SensorId, ServiceError> {
+    Ok(named_sensor(service, scope, text).await?.id)
+}
+
+/// The sensor of this name, number or public key. One that the caller may not see is one that does not exist.
+pub(super) async fn named_sensor(
+    service: &Service,
+    scope: &Scope,
+    text: String,
+) -> Result<Sensor, ServiceError> {
     let found = service.readers.find_sensor(text.clone()).await?;
     if let Some(sensor) = found.filter(|sensor| scope.has(sensor.id)) {
-        return Ok(sensor.id);
+        return Ok(sensor);
     }
     // The latest reading: a name that does not exist must not cost a read of every sensor.
     let sensors = service.monitor.reading().await.sensors;

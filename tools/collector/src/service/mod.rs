@@ -30,6 +30,7 @@ pub mod accounts;
 mod alerts;
 mod change_error;
 mod error;
+mod event_filter;
 mod health;
 mod incidents;
 mod monitor;
@@ -63,4 +64,4 @@ pub use operator::{
 pub use sensors::{MetricsSnapshot, SensorList, list_sensors, metrics_snapshot};
 pub use state::Service;
 pub use stats::{SensorCounts, Stats, stats};
-pub use subscribe::{StreamStart, Subscription, subscribe};
+pub use subscribe::{EventRequest, Next, StreamStart, Subscription, subscribe};

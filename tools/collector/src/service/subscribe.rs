@@ -8,14 +8,19 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
 use super::access::{Caller, authorize};
+use super::alerts::named_sensor;
+use super::event_filter::EventFilter;
 use super::operations::Operation;
 use super::state::within_deadline;
 use super::{MAX_RECENT, Service, ServiceError};
 use crate::access::Directory;
-use crate::model::{AlertPosition, AlertQuery, AlertRow, AlertSelection, Event, Scope};
+use crate::model::{AlertPosition, AlertQuery, AlertRow, AlertSelection, Event, IncidentSelection, Scope};
 
 /// Rows read from the store at once when catching up.
 const CATCH_UP_LEN: u32 = 500;
+
+/// Alerts that are left out before the subscriber is told the position: what it reads again after a break, at most.
+const MAX_LEFT_OUT: u32 = 1_000;
 
 /// Time between two looks at the rights of a subscriber to whom nothing happens.
 const RIGHTS_INTERVAL: Duration = Duration::from_secs(30);
@@ -29,16 +34,39 @@ pub enum StreamStart {
     After(i64),
 }
 
+/// Request of [`subscribe`].
+#[derive(Clone, Debug)]
+pub struct EventRequest {
+    /// First alert.
+    pub start: StreamStart,
+    /// Only of the sensor with this name, number or public key.
+    pub sensor: Option<String>,
+    /// Filters of the messages; what is about a page is not looked at.
+    pub selection: IncidentSelection,
+}
+
+impl From<StreamStart> for EventRequest {
+    fn from(start: StreamStart) -> Self {
+        Self { start, sensor: None, selection: IncidentSelection::default() }
+    }
+}
+
 /// Begins a subscription.
 ///
 /// # Errors
-/// [`ServiceError::Store`].
+/// [`ServiceError::UnknownSensor`], [`ServiceError::Store`].
 pub async fn subscribe(
     service: &Service,
     caller: Caller,
-    start: StreamStart,
+    request: EventRequest,
 ) -> Result<Subscription, ServiceError> {
     authorize(&caller, Operation::Subscribe)?;
+    let EventRequest { start, sensor, selection } = request;
+    let sensor = match sensor {
+        Some(text) => Some(named_sensor(service, &service.access.scope(&caller), text).await?.name),
+        None => None,
+    };
+    let filter = EventFilter { sensor, selection };
     // Subscribes before it reads: an alert stored in between is found both ways, and `last` keeps it from being
     // returned twice. The other order would lose it.
     let live = service.events.subscribe();
@@ -61,6 +89,8 @@ pub async fn subscribe(
         caller,
         access,
         scope,
+        filter,
+        left_out: 0,
     })
 }
 
@@ -97,22 +127,54 @@ pub struct Subscription {
     access: watch::Receiver<Arc<Directory>>,
     /// Sensors whose events are returned.
     scope: Scope,
+    filter: EventFilter,
+    /// Alerts that were left out since something was returned.
+    left_out: u32,
+}
+
+/// The next part of a subscription.
+#[derive(Clone, Debug)]
+pub enum Next {
+    /// An event.
+    Event(Event),
+    /// Everything up to the alert with this row number was looked at: a subscriber that comes back need not begin before.
+    Position(i64),
 }
 
 impl Subscription {
-    /// The next event of a sensor that the caller may see; none when the collector stops, or the caller has lost its rights.
+    /// The next event that passes the filter, of a sensor that the caller may see; none when the collector stops, or the caller has lost
+    /// its rights.
     ///
     /// # Errors
     /// [`ServiceError::Store`] if alerts that were missed cannot be read; the subscription has ended, and can be
     /// resumed after the last alert that it returned.
-    pub async fn next(&mut self) -> Result<Option<Event>, ServiceError> {
+    pub async fn next(&mut self) -> Result<Option<Next>, ServiceError> {
         loop {
-            match self.next_of_all().await? {
-                Some(event) if self.scope.has_name(event.sensor()) => return Ok(Some(event)),
-                Some(_) => {}
-                None => return Ok(None),
+            let Some(event) = self.next_of_all().await? else { return Ok(None) };
+            let is_seen = self.scope.has_name(event.sensor());
+            if is_seen && self.filter.passes(&self.service, &event).await? {
+                self.left_out = 0;
+                return Ok(Some(Next::Event(event)));
+            }
+            if let Some(position) = self.leave_out(&event) {
+                return Ok(Some(Next::Position(position)));
             }
         }
+    }
+
+    /// Counts an alert that is not returned; its row number if so many were left out that the subscriber should know.
+    fn leave_out(&mut self, event: &Event) -> Option<i64> {
+        let id = match event {
+            Event::Alert(alert) => alert.id,
+            Event::Undecodable(alert) => alert.id,
+            Event::Sensor(_) => return None,
+        };
+        self.left_out += 1;
+        if self.left_out < MAX_LEFT_OUT {
+            return None;
+        }
+        self.left_out = 0;
+        Some(id)
     }
 
     async fn next_of_all(&mut self) -> Result<Option<Event>, ServiceError> {
@@ -172,9 +234,9 @@ mod tests {
 
     async fn next_id(subscription: &mut Subscription) -> Option<i64> {
         match subscription.next().await.unwrap()? {
-            Event::Alert(alert) => Some(alert.id),
-            Event::Undecodable(alert) => Some(alert.id),
-            Event::Sensor(event) => panic!("{event:?}"),
+            Next::Event(Event::Alert(alert)) => Some(alert.id),
+            Next::Event(Event::Undecodable(alert)) => Some(alert.id),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -192,8 +254,8 @@ mod tests {
     async fn an_alert_found_in_the_store_and_on_the_bus_is_returned_once() {
         let directory = tempfile::tempdir().unwrap();
         let (service, stop) = service(directory.path(), 1..=4);
-        let mut all = subscribe(&service, local(), StreamStart::After(0)).await.unwrap();
-        let mut recent = subscribe(&service, local(), StreamStart::Recent(1)).await.unwrap();
+        let mut all = subscribe(&service, local(), StreamStart::After(0).into()).await.unwrap();
+        let mut recent = subscribe(&service, local(), StreamStart::Recent(1).into()).await.unwrap();
         publish_after(&service, 2).await;
         for id in 1..=4 {
             assert_eq!(next_id(&mut all).await, Some(id));
@@ -207,7 +269,7 @@ mod tests {
     async fn a_position_beyond_the_store_continues_at_its_end() {
         let directory = tempfile::tempdir().unwrap();
         let (service, stop) = service(directory.path(), 1..=2);
-        let mut resumed = subscribe(&service, local(), StreamStart::After(99)).await.unwrap();
+        let mut resumed = subscribe(&service, local(), StreamStart::After(99).into()).await.unwrap();
         stop.send(true).unwrap();
         assert_eq!((resumed.last, next_id(&mut resumed).await), (2, None));
     }
@@ -221,9 +283,21 @@ mod tests {
         let database = directory.path().join(crate::store::DATABASE);
         let sql = "UPDATE alerts SET wire = x'ff' WHERE id IN (3, 4)";
         crate::store::testing::open(&database).execute(sql, []).unwrap();
-        let mut all = subscribe(&service, local(), StreamStart::After(0)).await.unwrap();
+        let mut all = subscribe(&service, local(), StreamStart::After(0).into()).await.unwrap();
         for id in 1..=count {
             assert_eq!(next_id(&mut all).await, Some(id));
         }
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_to_whom_nothing_passes_is_told_how_far_it_got() {
+        let directory = tempfile::tempdir().unwrap();
+        let (service, _stop) = service(directory.path(), 1..=u64::from(MAX_LEFT_OUT) + 5);
+        let severities = vec![sentinel_alert::Severity::Critical];
+        let selection = IncidentSelection { severities, ..IncidentSelection::default() };
+        let request = EventRequest { start: StreamStart::After(0), sensor: None, selection };
+        let mut filtered = subscribe(&service, local(), request).await.unwrap();
+        let next = filtered.next().await.unwrap();
+        assert!(matches!(next, Some(Next::Position(id)) if id == i64::from(MAX_LEFT_OUT)), "{next:?}");
     }
 }

@@ -9,8 +9,8 @@ use sentinel_uplink::{PublicKey, TokenId};
 
 use super::{Files, ReadLimits, ReadPool, StoreError, alerts, collector_keys, incidents, retention, sensors};
 use crate::model::{
-    AlertQuery, AlertRow, AlertTotals, Incident, IncidentChange, IncidentPage, IncidentSelection, KeyPlan,
-    MinuteCounts, RemovedCounts, Sensor, SensorId, StoredToken,
+    AlertQuery, AlertRow, AlertTotals, Incident, IncidentChange, IncidentPage, IncidentSelection,
+    IncidentState, KeyPlan, MinuteCounts, RemovedCounts, Sensor, SensorId, StoredToken,
 };
 
 /// Look-ups of keys and tokens: microseconds each, by index. The handshakes under way bound those that wait.
@@ -101,6 +101,16 @@ impl ReaderPool {
     /// The incident with this row number.
     pub(crate) async fn incident(&self, id: i64) -> Result<Option<Incident>, StoreError> {
         self.incidents.read(move |connection| incidents::detail::find(connection, id)).await
+    }
+
+    /// State of the incident with this number in a run of a sensor, for an event stream; none if no message of it has been taken.
+    pub(crate) async fn incident_state(
+        &self,
+        sensor: Arc<str>,
+        boot: u32,
+        number: u32,
+    ) -> Result<Option<IncidentState>, StoreError> {
+        self.follow.read(move |connection| incidents::detail::state(connection, &sensor, boot, number)).await
     }
 
     /// Changes that users have made to an incident, oldest first.

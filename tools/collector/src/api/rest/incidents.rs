@@ -102,22 +102,26 @@ fn is_note(note: &str) -> bool {
 }
 
 fn request(mut given: Parameters, filter: &str) -> Result<IncidentRequest, Problem> {
-    let selection = IncidentSelection {
+    let before = given.text("cursor").map(|text| cursor::decode(&text, filter)).transpose()?;
+    let limit = given.number("limit").unwrap_or_default();
+    let selection = IncidentSelection { before, limit, ..filters(&mut given)? };
+    Ok(IncidentRequest { sensor: given.text("sensor"), selection })
+}
+
+/// Filters of incidents but the sensor, without a page.
+pub(in crate::api) fn filters(given: &mut Parameters) -> Result<IncidentSelection, Problem> {
+    Ok(IncidentSelection {
         words: words(given.text("q"))?,
         states: given.choices("state", &IncidentState::ALL, IncidentState::name),
         phases: given.choices("phase", &IncidentPhase::ALL, IncidentPhase::name),
         kinds: given.choices("kind", &Kind::ALL, Kind::name),
         severities: given.choices("severity", &Severity::ALL, Severity::name),
-        sensor: None,
-        among: None,
         source: given.network("src"),
         destination: given.network("dst"),
         since: given.time("since"),
         until: given.time("until"),
-        before: given.text("cursor").map(|text| cursor::decode(&text, filter)).transpose()?,
-        limit: given.number("limit").unwrap_or_default(),
-    };
-    Ok(IncidentRequest { sensor: given.text("sensor"), selection })
+        ..IncidentSelection::default()
+    })
 }
 
 fn words(text: Option<String>) -> Result<Vec<IncidentWord>, Problem> {

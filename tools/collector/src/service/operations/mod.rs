@@ -141,7 +141,9 @@ operations! {
     /// Read totals and the timeline.
     Stats "stats" Get "/api/v1/stats" VIEWER, false, [of::MINUTES] -> Object("Stats");
     /// Receive events.
-    Subscribe "events" Get "/api/v1/events" VIEWER, false, [of::RECENT, of::LAST_EVENT, of::LAST_EVENT_HEADER] -> Answer::Events;
+    Subscribe "events" Get "/api/v1/events" VIEWER, false,
+        [of::RECENT, of::LAST_EVENT, of::LAST_EVENT_HEADER, of::SEARCH, of::STATES, of::PHASE, of::KIND, of::SEVERITY, of::SENSOR, of::SRC,
+         of::DST, of::SINCE, of::UNTIL] -> Answer::Events;
     /// Log in with a password.
     LogIn "login" Post "/api/v1/login" Needs::Nothing, true, [of::USER, of::PRESENT_PASSWORD, of::ONE_TIME_CODE] -> Object("Opened");
     /// Set the password of an administrator with a one-time code, and log in.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::row::{COLUMNS, from_row};
-use crate::model::{AlertRow, Incident};
+use crate::model::{AlertRow, Incident, IncidentState};
 use crate::store::StoreError;
 use crate::store::alerts::query;
 
@@ -14,6 +14,23 @@ use crate::store::alerts::query;
 pub(in crate::store) fn find(connection: &Connection, id: i64) -> Result<Option<Incident>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM incidents i JOIN sensors s ON s.id = i.sensor WHERE i.id = ?");
     Ok(connection.prepare_cached(&sql)?.query_row([id], from_row).optional()?)
+}
+
+/// State of the incident with this number in a run of a sensor; none if no message of it has been taken.
+///
+/// # Errors
+/// Errors of the database.
+pub(in crate::store) fn state(
+    connection: &Connection,
+    sensor: &str,
+    boot: u32,
+    number: u32,
+) -> Result<Option<IncidentState>, StoreError> {
+    let sql = "SELECT state FROM incidents
+               WHERE sensor = (SELECT id FROM sensors WHERE name = ?) AND boot = ? AND number = ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    let state: Option<usize> = statement.query_row((sensor, boot, number), |row| row.get(0)).optional()?;
+    Ok(state.and_then(|state| IncidentState::ALL.get(state).copied()))
 }
 
 /// Messages of an incident below row number `before`, newest first. Those that retention has deleted are left out.
