@@ -10,6 +10,8 @@
 #   advisories  known vulnerabilities of the locked packages (ci/advisories.toml); licences and sources (deny.toml), if
 #           cargo-deny is installed
 #   docs    the reference builds without a warning
+#   web     the collector's page: its bundle is that of tools/collector/web, and the page works in Chromium (npm; Node 20 and Chromium
+#           for the tests in the browser)
 #   test    unit, integration and documentation tests of every crate but the lab
 #   lab     whole-system tests in network namespaces (root)
 #   smoke   every fuzz body for ${SENTINEL_SMOKE_SECONDS:-5} seconds over mutations of its corpus, on the stable tool chain
@@ -25,7 +27,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
-everything=(fmt lint layers units advisories docs test smoke lab corpus size bench cross)
+everything=(fmt lint layers units advisories docs test web smoke lab corpus size bench cross)
 skipped_code=77
 
 # Debian's cargo, which the cross-build needs, may be first in PATH; it has neither clippy nor rustfmt.
@@ -37,7 +39,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD
 
 usage() {
-    sed -n '2,26s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,28s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -135,6 +137,23 @@ part_test() {
         cargo test --workspace --exclude sentinel-lab --all-targets --locked --no-fail-fast || return
     fi
     cargo test --workspace --exclude sentinel-lab --doc --locked --quiet
+}
+
+# Playwright needs this version of Node.
+min_node=20
+
+part_web() {
+    local web=tools/collector/web version
+    [[ ${CI:-} != true ]] || ci/install.sh web || return
+    command -v npm >/dev/null || { skip "npm is not installed; the bundle of the page was not compared with its source"; return; }
+    (cd "$web" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --loglevel=error && npm run --silent check) || return
+    version=$(node --version)
+    version=${version#v}
+    if [[ ${version%%.*} -lt $min_node || ! -x /usr/bin/chromium ]]; then
+        echo "Node $min_node or /usr/bin/chromium is not installed; the page was not tried in a browser"
+        return
+    fi
+    needs base && cargo test --locked --package sentinel-collector --test browser -- --ignored
 }
 
 part_smoke() {

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs the packages that the checks need beside Rust, on Debian 12 and its derivatives.
 #
-#   ci/install.sh base|cross|machine|packages|pi|all   install what is missing (root, or sudo without a password)
-#   ci/install.sh --check base|cross|machine|packages|pi|all    install nothing; list what is missing and the command that installs it
+#   ci/install.sh base|cross|machine|packages|pi|web|all   install what is missing (root, or sudo without a password)
+#   ci/install.sh --check base|cross|machine|packages|pi|web|all    install nothing; list what is missing and the command that installs it
 #   ci/install.sh --folder machine|pi               print the folder of the kernel for machines, of the packages for the Pi
 #
 # base:  a C compiler and OpenSSL for the encrypted store, and the tools of the tests (tcpdump, valgrind, ip, ethtool)
 # cross: Rust with the source of its standard library, zig as C compiler and linker, and qemu-user to run the programs
 # machine: qemu, busybox, and a kernel that is unpacked below the cache and not installed; not in `all`
+# web: Chromium, and Node with npm unless they are there, for the collector's page; not in `all`
 # packages: what tests of packages and of the router's page use where it is installed; not in `all`
 # pi: Debian packages that the image of the Raspberry Pi is made of, unpacked below the cache and not installed, and what makes
 #     and boots it; not in `all`
@@ -22,6 +23,9 @@ base_packages=(build-essential busybox-static ca-certificates ethtool iproute2 l
 # scripts use the tool chain of rustup, which `ci/check.sh` therefore puts first in PATH.
 cross_packages=(binutils-mipsel-linux-gnu cargo-web file lld-22 python3-venv qemu-user-static rust-web-src rustc-web)
 machine_packages=(busybox-static e2fsprogs iproute2 qemu-system-x86)
+web_packages=(chromium)
+# Other packages than Debian's bring npm with Node.
+command -v npm >/dev/null || web_packages+=(nodejs npm)
 package_packages=(busybox-static chromium dpkg lintian man-db signify-openbsd)
 pi_packages=(dosfstools e2fsprogs fdisk mtools openssh-client qemu-system-arm xz-utils)
 # What the image has: kernel, firmware of the Pi's boot loader, userland, SSH server with its libraries, time of day and zones.
@@ -37,7 +41,7 @@ kernel=$cache/machine
 pi=$cache/pi
 
 usage() {
-    sed -n '2,16s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,17s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -161,6 +165,7 @@ case $1 in
     base) wanted=("${base_packages[@]}") ;;
     cross) wanted=("${cross_packages[@]}") want_python=yes ;;
     machine) wanted=("${machine_packages[@]}") want_kernel=yes ;;
+    web) wanted=("${web_packages[@]}") ;;
     packages) wanted=("${package_packages[@]}") ;;
     pi) wanted=("${pi_packages[@]}") want_pi=yes ;;
     all) wanted=("${base_packages[@]}" "${cross_packages[@]}") want_python=yes ;;

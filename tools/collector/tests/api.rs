@@ -16,7 +16,7 @@ use sentinel_uplink::{Counter, Telemetry, ToCollector};
 use support::http::{get, get_json, metric, request, request_with_headers};
 use support::sensor::{SensorClient, connected, enrolled};
 use support::{WAIT_TIMEOUT, eventually, settings, start};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 /// A collector with one sensor that has sent `count` alerts.
@@ -352,37 +352,71 @@ async fn connects_and_disconnects_are_events() {
     collector.stop().await;
 }
 
+/// Addresses that a file of the page may name: of namespaces of XML, which nobody asks, and of the descriptions of techniques, to which
+/// a link leads.
+const NAMED: [&str; 2] = ["http://www.w3.org/", "https://attack.mitre.org/techniques/"];
+
+fn foreign_addresses(body: &str) -> Vec<&str> {
+    let is_address = |at: &usize| body[*at..].starts_with("http://") || body[*at..].starts_with("https://");
+    let starts = body.match_indices("http").map(|(at, _)| at).filter(is_address);
+    let texts = starts.map(|at| body[at..].split(['"', '\'', '`', ' ', '<']).next().unwrap_or_default());
+    texts.filter(|text| !NAMED.iter().any(|named| text.starts_with(named))).collect()
+}
+
+fn is_strict(head: &str) {
+    assert!(head.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{head}");
+    assert!(head.contains("x-content-type-options: nosniff"), "{head}");
+}
+
+async fn page(http: SocketAddr, path: &str, headers: &str) -> (u16, String, String) {
+    request_with_headers(http, &format!("GET {path} HTTP/1.0\r\nHost: {http}\r\n{headers}\r\n")).await
+}
+
+async fn raw_page(http: SocketAddr, path: &str, headers: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(http).await.unwrap();
+    let text = format!("GET {path} HTTP/1.0\r\nHost: {http}\r\n{headers}\r\n");
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    answer
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_is_complete_and_foreign_hosts_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let collector = start(directory.path()).await;
     let http = collector.http;
-    for (path, media_type) in [
-        ("/", "text/html"),
-        ("/login", "text/html"),
-        ("/start", "text/html"),
-        ("/account.css", "text/css"),
-        ("/account.js", "text/javascript"),
-        ("/session.js", "text/javascript"),
-        ("/page.css", "text/css"),
-        ("/kinds.js", "text/javascript"),
-        ("/feed.js", "text/javascript"),
-        ("/incidents.js", "text/javascript"),
-        ("/page.js", "text/javascript"),
-        ("/favicon.svg", "image/svg"),
-    ] {
-        let text = format!("GET {path} HTTP/1.0\r\nHost: {http}\r\n\r\n");
-        let (status, head, body) = request_with_headers(http, &text).await;
+    let mut paths = Vec::new();
+    for path in ["/", "/login", "/start"] {
+        let (status, head, body) = page(http, path, "").await;
         assert_eq!(status, 200, "{path}");
-        assert!(head.contains(&format!("content-type: {media_type}")), "{head}");
-        assert!(head.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{head}");
-        assert!(head.contains("x-content-type-options: nosniff"), "{head}");
+        assert!(head.contains("content-type: text/html"), "{head}");
+        assert!(head.contains("cache-control: no-store"), "{head}");
+        is_strict(&head);
         assert!(
-            !body.replace("http://www.w3.org/2000/svg", "").contains("http"),
-            "{path} names another host"
+            !body.contains("http") && !body.contains("style=") && !body.contains("onload"),
+            "{path}: {body}"
         );
-        assert!(!body.contains("innerHTML") && !body.contains("style="), "{path}");
+        paths.extend(body.split('"').filter(|text| text.starts_with("/assets/")).map(str::to_owned));
     }
+    paths.sort();
+    paths.dedup();
+    let types = [("css", "text/css"), ("js", "text/javascript"), ("svg", "image/svg+xml")];
+    assert!(types.iter().all(|(end, _)| paths.iter().any(|path| path.ends_with(end))), "{paths:?}");
+    for path in &paths {
+        let (status, head, body) = page(http, path, "").await;
+        assert_eq!(status, 200, "{path}");
+        let (_, media_type) = types.iter().find(|(end, _)| path.ends_with(end)).unwrap();
+        assert!(head.contains(&format!("content-type: {media_type}")), "{head}");
+        assert!(head.contains("immutable") && head.contains("vary: accept-encoding"), "{head}");
+        assert!(!head.contains("content-encoding"), "{head}");
+        is_strict(&head);
+        assert_eq!(foreign_addresses(&body), Vec::<&str>::new(), "{path} names another host");
+    }
+    let packed = raw_page(http, &paths[0], "Accept-Encoding: gzip\r\n").await;
+    let at = packed.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    assert!(String::from_utf8_lossy(&packed[..at]).contains("content-encoding: gzip"));
+    assert_eq!(packed[at + 4..at + 6], [0x1f, 0x8b], "gzip (RFC 1952)");
     // A page of another site whose name was pointed at this machine (DNS rebinding).
     let (status, body) = request(http, "GET /api/v1/alerts HTTP/1.0\r\nHost: evil.example\r\n\r\n").await;
     assert_eq!(status, 403, "{body}");
