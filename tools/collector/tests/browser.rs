@@ -3,7 +3,6 @@
 //! Needs Node, the packages of `web/package-lock.json` and Chromium; `ci/check.sh web` installs and runs it.
 
 #![expect(
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,

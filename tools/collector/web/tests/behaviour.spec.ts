@@ -239,6 +239,13 @@ test("by keys alone: first start, log-out, log-in, an incident seen", async ({ p
   await page.getByLabel(/^Password/).fill("another horse battery");
   await page.getByRole("button", { name: "Add a user" }).click();
   await expect(page.locator(".item", { hasText: "ben" })).toContainText("viewer, every sensor");
+  await page.getByText("Change ben").click();
+  const change = page.getByRole("form", { name: "Change ben" });
+  await change.getByLabel("Role").selectOption("analyst");
+  await change.getByLabel("Groups").fill("wien graz");
+  await change.getByRole("button", { name: "Save" }).click();
+  await expect(page.locator(".item", { hasText: "ben" })).toContainText("analyst, graz, wien");
+  await accessible(page);
   await page.goto(`${LOCKED}/#/settings/keys`);
   await page.getByLabel("Name").fill("script");
   await page.getByRole("button", { name: "Add a key" }).click();

@@ -1,9 +1,9 @@
 // Made by `npm run build` in tools/collector/web.
 &[
     Asset {
-        path: "/assets/page-1f9d6104050e.css",
+        path: "/assets/page-1fee2eabd017.css",
         media_type: "text/css; charset=utf-8",
-        gzip: include_bytes!("page-1f9d6104050e.css.gz"),
+        gzip: include_bytes!("page-1fee2eabd017.css.gz"),
     },
     Asset {
         path: "/assets/favicon-639106a7aa1a.svg",
@@ -21,8 +21,8 @@
         gzip: include_bytes!("account-6c284836f7db.js.gz"),
     },
     Asset {
-        path: "/assets/page-7651c955cd46.js",
+        path: "/assets/page-cf8c5a0e106a.js",
         media_type: "text/javascript; charset=utf-8",
-        gzip: include_bytes!("page-7651c955cd46.js.gz"),
+        gzip: include_bytes!("page-cf8c5a0e106a.js.gz"),
     },
 ]

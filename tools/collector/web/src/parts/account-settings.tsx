@@ -44,7 +44,7 @@ function Form({ title, fields, act }: { title: string; fields: [name: string, la
 async function changePassword({ password, new_password }: Fields): Promise<string> {
   await request("/api/v1/me/password", { method: "POST", body: { password, new_password } });
   await me.read();
-  return "The password is changed; other log-ins have ended.";
+  return "The password is changed, and every log-in has ended.";
 }
 
 function Totp() {

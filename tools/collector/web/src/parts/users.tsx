@@ -1,4 +1,4 @@
-// Users: roles, groups, log-ins.
+// Users: roles, groups, passwords, log-ins.
 
 import { useEffect, useState } from "preact/hooks";
 import { type RequestError, request } from "../request";
@@ -41,6 +41,41 @@ function AddUser() {
   );
 }
 
+// Rights of a user, and a new password for one who has forgotten it.
+function ChangeUser({ user, path }: { user: User; path: string }) {
+  const [failed, fail] = useState("");
+  const [said, say] = useState("");
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const form = event.currentTarget as HTMLFormElement;
+    const password = (form.elements.namedItem("password") as HTMLInputElement).value;
+    fail("");
+    say("");
+    try {
+      await request(path, { method: "PATCH", body: { ...rightsOf(form), ...(password === "" ? {} : { password }) } });
+      say(password === "" ? "Changed." : "Changed; log-ins of the user have ended.");
+      users.refresh();
+    } catch (error) {
+      fail(sentence((error as RequestError).message));
+    }
+  };
+  return (
+    <details>
+      <summary>Change {user.name}</summary>
+      <form class="fields pad" onSubmit={(event) => void submit(event)} aria-label={`Change ${user.name}`}>
+        <Rights prefix={`of-${user.name}`} role={user.role} groups={user.groups} />
+        <div class="field">
+          <label for={`of-${user.name}-password`}>New password (empty: as it is)</label>
+          <input id={`of-${user.name}-password`} name="password" type="password" minLength={12} maxLength={256} autocomplete="new-password" />
+        </div>
+        {failed !== "" && <p class="failed" role="alert">{failed}</p>}
+        <p role="status">{said}</p>
+        <p><button type="submit">Save</button></p>
+      </form>
+    </details>
+  );
+}
+
 function Row({ user }: { user: User }) {
   const path = `/api/v1/users/${encodeURIComponent(user.name)}`;
   const done = () => users.refresh();
@@ -48,6 +83,7 @@ function Row({ user }: { user: User }) {
     <li class="item">
       <p><strong>{user.name}</strong> {user.role}, {groupsText(user.groups)}
         <span class="by"> since <Time at={user.created} />, {plural(user.logins, "log-in")}{user.totp ? ", one-time codes" : ""}</span></p>
+      {user.name !== me.value.value?.user && <ChangeUser user={user} path={path} />}
       <div class="actions">
         {user.logins > 0 && <Confirm title="End log-ins" question={`${user.name} has to log in again.`} path={`${path}/logins`} options={{ method: "DELETE" }} done={done} />}
         {user.totp && <Confirm title="Take one-time codes away" question="The password alone logs in then." path={path} options={{ method: "PATCH", body: { totp: false } }} done={done} />}
