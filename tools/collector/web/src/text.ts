@@ -81,7 +81,7 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${integer.format(count)} ${count === 1 ? one : many}`;
 }
 
-export function sentence(text: string): string {
-  const start = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(start) ? start : `${start}.`;
-}
+// With its full stop; a name at the start keeps its letters.
+export const ended = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);
+
+export const sentence = (text: string): string => ended(text.charAt(0).toUpperCase() + text.slice(1));

@@ -21,8 +21,8 @@
         gzip: include_bytes!("account-6c284836f7db.js.gz"),
     },
     Asset {
-        path: "/assets/page-cf8c5a0e106a.js",
+        path: "/assets/page-2f289eb60629.js",
         media_type: "text/javascript; charset=utf-8",
-        gzip: include_bytes!("page-cf8c5a0e106a.js.gz"),
+        gzip: include_bytes!("page-2f289eb60629.js.gz"),
     },
 ]

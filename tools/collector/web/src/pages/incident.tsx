@@ -11,7 +11,7 @@ import { type RequestError, request } from "../request";
 import { Resource } from "../resource";
 import { back, href } from "../route";
 import { may, refreshIncidents } from "../state";
-import { integer, kindTitle, PHASE_TITLES, sentence, STATE_TITLES, techniqueLink } from "../text";
+import { ended, integer, kindTitle, PHASE_TITLES, sentence, STATE_TITLES, techniqueLink } from "../text";
 import { type IncidentDetail, STATES, type State } from "../types";
 
 const resource = new Resource<IncidentDetail>("");
@@ -26,7 +26,7 @@ function Sentence({ incident }: { incident: IncidentDetail }) {
         {PHASE_TITLES[incident.phase]}; first <Time at={incident.first_time} />, last <Time at={incident.last_time} />, sensor{" "}
         <a href={href("sensors", incident.sensor)}>{incident.sensor}</a>
       </p>
-      <p class="sentence">{sentence(incident.summary)}</p>
+      <p class="sentence">{ended(incident.summary)}</p>
     </header>
   );
 }

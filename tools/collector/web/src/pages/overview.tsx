@@ -7,7 +7,7 @@ import { Timeline } from "../parts/timeline";
 import { href } from "../route";
 import { type Calm, calm, sorted, type SensorView } from "../sensor-state";
 import { needsLook, ongoing, sensors, stats } from "../state";
-import { plural, sentence } from "../text";
+import { plural } from "../text";
 import type { Incident, Verdict as Told } from "../types";
 
 const SHOWN = 8;
@@ -45,7 +45,8 @@ export function verdict(open: Incident[], isMore: boolean, waiting: number, { is
   return { level: "unknown", title: "No attack is reported", lines };
 }
 
-const reasonsText = (reasons: string[]): string => sentence(reasons.join("; "));
+// Names of sensors keep their letters.
+const reasonsText = (reasons: string[]): string => `${reasons.join("; ")}.`;
 
 const MARKS = { attack: "▲", look: "●", unknown: "?", quiet: "✓" } as const;
 

@@ -115,7 +115,7 @@ function Changes({ sensor }: { sensor: SensorStatus }) {
             path={`${path}/acknowledge`} options={{ method: "POST" }} done={done} />
         )}
         <Confirm title="Replace its key" question="It replaces its key in its next session." path={`${path}/rotate`} options={{ method: "POST" }} done={done} />
-        <Confirm title="Revoke" question={`${words(sensor.name)} is refused from now on, and has to be enrolled again.`} path={path}
+        <Confirm title="Revoke" question={`${sensor.name} is refused from now on, and has to be enrolled again.`} path={path}
           options={{ method: "DELETE" }} done={done} />
       </div>
     </Card>
