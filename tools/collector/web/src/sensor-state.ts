@@ -81,20 +81,31 @@ function absent(sensor: Sensor, stats: Stats | null, now: number): Reason {
 }
 
 function connected(sensor: Sensor, now: number): Reason {
-  const count = (name: string) => sensor.telemetry?.[name] ?? 0;
+  // A collector that tells problems has looked at these itself.
+  const doubt = sensor.problems === undefined ? sight(sensor) : null;
+  return doubt ?? books(sensor, now);
+}
+
+// Frames a second are rounded down: a sensor that sees a few a minute shows 0, and cannot vouch for much.
+function sight(sensor: Sensor): Reason | null {
+  const interfaces = sensor.interfaces ?? "its interfaces";
   if (sensor.telemetry !== null && sensor.frames_per_s === 0) {
-    return { state: "blind", cause: `It sees no frames on ${sensor.interfaces ?? "its interfaces"}.`,
+    return { state: "blind", cause: `It sees less than one frame a second on ${interfaces}.`,
       next: "Is it the right interface, and is there traffic? On the device: sentinel doctor" };
   }
-  const visible = sensor.seen_percent;
-  if (typeof visible === "number" && visible < VISIBLE_PERCENT) {
-    return { state: "blind", cause: `It sees ${visible} % of the bytes of ${sensor.interfaces ?? "its interfaces"}.`,
+  if (typeof sensor.seen_percent === "number" && sensor.seen_percent < VISIBLE_PERCENT) {
+    return { state: "blind", cause: `It sees ${sensor.seen_percent} % of the bytes of ${interfaces}.`,
       next: "Flow offload hides traffic from it. On the device: sentinel doctor" };
   }
   if (typeof sensor.clock_off_ms === "number" && Math.abs(sensor.clock_off_ms) > CLOCK_OFF_MS) {
     return { state: "clock_wrong", cause: `Its clock is off by ${Math.round(sensor.clock_off_ms / 1000)} s.`,
       next: "Set the time of the device, best by NTP." };
   }
+  return null;
+}
+
+function books(sensor: Sensor, now: number): Reason {
+  const count = (name: string) => sensor.telemetry?.[name] ?? 0;
   if (sensor.accounting.state === "waiting") {
     return { state: "behind", cause: `${sentence(sensor.accounting.text)} ${size(count("spool_bytes"))} wait on the device.`,
       next: "They come by themselves when the connection allows it." };

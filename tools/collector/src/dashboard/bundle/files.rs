@@ -1,9 +1,9 @@
 // Made by `npm run build` in tools/collector/web.
 &[
     Asset {
-        path: "/assets/page-1fee2eabd017.css",
+        path: "/assets/page-4a52c33ebd85.css",
         media_type: "text/css; charset=utf-8",
-        gzip: include_bytes!("page-1fee2eabd017.css.gz"),
+        gzip: include_bytes!("page-4a52c33ebd85.css.gz"),
     },
     Asset {
         path: "/assets/favicon-639106a7aa1a.svg",
@@ -21,8 +21,8 @@
         gzip: include_bytes!("account-6c284836f7db.js.gz"),
     },
     Asset {
-        path: "/assets/page-2f289eb60629.js",
+        path: "/assets/page-98ac76372019.js",
         media_type: "text/javascript; charset=utf-8",
-        gzip: include_bytes!("page-2f289eb60629.js.gz"),
+        gzip: include_bytes!("page-98ac76372019.js.gz"),
     },
 ]
