@@ -31,6 +31,14 @@ export function onSensors(listener: () => void): () => void {
   return () => void sensorListeners.delete(listener);
 }
 
+let isBehind = false;
+
+function catchUp(): void {
+  if (document.hidden || !isBehind) return;
+  isBehind = false;
+  returns.value += 1;
+}
+
 function receive(message: FeedMessage): void {
   if (message.kind === "contact") {
     if (message.at - contactAt.value > STALE_MS) returns.value += 1;
@@ -40,6 +48,8 @@ function receive(message: FeedMessage): void {
     const returned = link.value === "down" && message.state !== "down";
     link.value = message.state;
     if (returned) returns.value += 1;
+  } else if (document.hidden) {
+    isBehind = true; // a tab that nobody sees asks nothing
   } else if (message.kind === "alerts") {
     for (const listener of alertListeners) listener(message.keys, message.isCut);
   } else {
@@ -60,6 +70,7 @@ function listenInPage(): void {
 
 export function listen(): void {
   setInterval(() => { now.value = Date.now(); }, 1_000);
+  document.addEventListener("visibilitychange", catchUp);
   if (typeof SharedWorker === "undefined") {
     listenInPage();
     return;

@@ -1,15 +1,21 @@
 // Requests to the interface. An error has the words of the collector, and what it would take.
 
 const TIMEOUT_MS = 15_000;
+// Many tabs of one browser search at once when an alert comes, and an address may have eight searches under way: a refused one is
+// made again after a random while.
+const SEARCH_LIMITS: readonly (string | undefined)[] = ["searches", "searches_per_address"];
+const SEARCH_TRIES = 8;
+const SEARCH_WAIT_MS = 250;
 
 export class RequestError extends Error {
-  constructor(message: string, readonly status: number, readonly parameter: string | null = null) {
+  constructor(message: string, readonly status: number, readonly parameter: string | null = null, readonly isBusy = false) {
     super(message);
   }
 }
 
 interface Problem {
   error?: string;
+  limit?: string;
   parameter?: string;
   allowed?: unknown[];
 }
@@ -28,6 +34,18 @@ export function onSignedOut(work: () => void): void {
 }
 
 export async function request<T>(path: string, options: Options = {}): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await requestOnce<T>(path, options);
+    } catch (error) {
+      const isBusy = error instanceof RequestError && error.isBusy && (options.method ?? "GET") === "GET";
+      if (!isBusy || attempt >= SEARCH_TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, SEARCH_WAIT_MS * attempt * (0.5 + Math.random())));
+    }
+  }
+}
+
+async function requestOnce<T>(path: string, options: Options): Promise<T> {
   const headers: Record<string, string> = { ...options.headers };
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
   let response: Response;
@@ -63,7 +81,7 @@ function parsed(text: string): unknown {
 function problem(path: string, status: number, answer: Problem): RequestError {
   if (answer.error === undefined) return new RequestError(`${path.split("?")[0]}: ${status}`, status);
   const allowed = Array.isArray(answer.allowed) && answer.allowed.length > 0 ? ` (allowed: ${answer.allowed.join(", ")})` : "";
-  return new RequestError(`${answer.error}${allowed}`, status, answer.parameter ?? null);
+  return new RequestError(`${answer.error}${allowed}`, status, answer.parameter ?? null, status === 503 && SEARCH_LIMITS.includes(answer.limit));
 }
 
 // Key under which a repeated change is made once. `randomUUID` is missing where the page is not a secure context.

@@ -65,7 +65,7 @@ export function keepUpToDate(): void {
     if (returns.value > 0) refresh();
   });
   setInterval(() => {
-    if (!isStale.value) {
+    if (!isStale.value && !document.hidden) {
       stats.refresh();
       refreshIncidents();
       if ((sensors.value.value?.sensors.length ?? 0) < LARGE) sensors.refresh();

@@ -21,8 +21,8 @@
         gzip: include_bytes!("account-6c284836f7db.js.gz"),
     },
     Asset {
-        path: "/assets/page-98ac76372019.js",
+        path: "/assets/page-94c53f029824.js",
         media_type: "text/javascript; charset=utf-8",
-        gzip: include_bytes!("page-98ac76372019.js.gz"),
+        gzip: include_bytes!("page-94c53f029824.js.gz"),
     },
 ]

@@ -186,7 +186,7 @@ export function Incidents() {
   useEffect(() => onAlerts((keys) => list.changed(keys)), []);
   useEffect(() => { if (list.isLoaded.value) list.refresh(); }, [returns.value]);
   useEffect(() => {
-    const timer = setInterval(() => { if (!isStale.value) list.refresh(); }, REFRESH_MS);
+    const timer = setInterval(() => { if (!isStale.value && !document.hidden) list.refresh(); }, REFRESH_MS);
     list.refresh();
     return () => clearInterval(timer);
   }, []);
