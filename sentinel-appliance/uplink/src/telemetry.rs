@@ -71,6 +71,20 @@ counters! {
     SettingsSetAside = "settings_set_aside",
     /// Canary frames through the kernel that did not arrive within a second, of all workers.
     CanariesMissed = "canaries_missed",
+    /// Bytes that the captured interfaces carried since the start; of a bridge, what its ports received and it sent itself.
+    InterfaceBytes = "interface_bytes",
+    /// Bytes of them that the rings did not see.
+    HiddenBytes = "hidden_bytes",
+    /// Place, from 1 on in the list of Hello, of the interface of which the rings saw the smallest part; 0 if too little was carried.
+    WorstInterface = "worst_interface",
+    /// Percentage of its bytes that the rings saw.
+    WorstInterfacePercent = "worst_interface_percent",
+    /// Flow offloading of the firewall, which forwards packets past the rings: 0 none known, 1 in software, 2 in hardware.
+    FlowOffload = "flow_offload",
+    /// Alerts of this run that the collector acknowledged.
+    RunDelivered = "run_delivered",
+    /// Wall-clock time of the reading, milliseconds since 1970. Never zero: with it the list is complete.
+    ClockMs = "clock_ms",
 }
 
 const LEN: usize = Counter::ALL.len();
@@ -172,8 +186,8 @@ mod tests {
         first_only.set(Counter::UptimeMs, 300);
         assert_eq!(postcard::from_bytes(&[1, 0xac, 0x02]), Ok(first_only));
 
-        let mut newer = [7; 21];
-        newer[0] = 20;
+        let mut newer = [7; LEN + 2];
+        newer[0] = u8::try_from(LEN + 1).unwrap();
         let read: Telemetry = postcard::from_bytes(&newer).unwrap();
         assert!(read.iter().all(|(_, value)| value == 7));
     }
@@ -189,6 +203,8 @@ mod tests {
         let names = Counter::ALL.map(Counter::name);
         assert_eq!(names[..4], ["uptime_ms", "frames_seen", "frames_analysed", "frames_filtered"]);
         assert_eq!(names[8..12], ["table_evictions", "alerts_raised", "alerts_delivered", "alerts_evicted"]);
-        assert_eq!(names[16..], ["reconnects", "settings_set_aside", "canaries_missed"]);
+        assert_eq!(names[16..19], ["reconnects", "settings_set_aside", "canaries_missed"]);
+        assert_eq!(names[19..22], ["interface_bytes", "hidden_bytes", "worst_interface"]);
+        assert_eq!(names[22..], ["worst_interface_percent", "flow_offload", "run_delivered", "clock_ms"]);
     }
 }

@@ -78,12 +78,23 @@ fn alerts_alone_and_in_batches() {
 }
 
 /// Limit: 2 bytes per second, with a heartbeat each 12 s, a reading each 240 s and a ping each 200 s. The counters of a busy sensor are
-/// large.
+/// large: up to 268 million frames and bytes, 100,000 alerts.
 #[test]
 fn an_idle_hour_takes_less_than_2_bytes_per_second() {
     let mut telemetry = Telemetry::new();
     for counter in Counter::ALL {
-        telemetry.set(counter, 10_000_000);
+        let value = match counter {
+            Counter::OpenIncidents | Counter::SettingsSetAside | Counter::CanariesMissed => 100,
+            Counter::WorstInterface | Counter::FlowOffload => 2,
+            Counter::ResidentKib | Counter::Reconnects | Counter::RingFreezes => 10_000,
+            Counter::AlertsRaised | Counter::AlertsDelivered | Counter::AlertsEvicted => 100_000,
+            Counter::RunDelivered | Counter::Malformed => 100_000,
+            Counter::SpoolBytes => 1_000_000,
+            Counter::WorstInterfacePercent => 99,
+            Counter::ClockMs => 1_800_000_000_000,
+            _ => 10_000_000,
+        };
+        telemetry.set(counter, value);
     }
     let reading = frame_len(&ToCollector::Telemetry(telemetry));
     let (ping, pong) = (answer_len(&ToSensor::Ping), frame_len(&ToCollector::Pong));

@@ -21,7 +21,7 @@ use crate::serial::port::Port;
 use crate::settings::Settings;
 use crate::spool::repair::State;
 use crate::spool::{EvidencePolicy, Spool};
-use crate::system::clock::Clock;
+use crate::system::clock::{Clock, wall};
 use crate::system::disconnect_reason::DisconnectReason;
 use crate::system::keyring::Keyring;
 use crate::system::keys::{self, Collector};
@@ -404,6 +404,8 @@ impl Shared {
         let snapshot = &frames.snapshot;
         let spool = self.spool.borrow();
         let books = spool.books();
+        let visibility = self.visibility.compare(&frames);
+        let worst = visibility.worst();
         let mut telemetry = Telemetry::new();
         for (counter, value) in [
             (Counter::UptimeMs, self.clock.uptime().as_millis()),
@@ -425,6 +427,13 @@ impl Shared {
             (Counter::Reconnects, self.link.borrow().failures),
             (Counter::SettingsSetAside, u64::try_from(self.set_aside.borrow().len()).unwrap_or(u64::MAX)),
             (Counter::CanariesMissed, self.watchdog.canaries_missed().into()),
+            (Counter::InterfaceBytes, visibility.carried),
+            (Counter::HiddenBytes, visibility.hidden),
+            (Counter::WorstInterface, worst.0),
+            (Counter::WorstInterfacePercent, worst.1),
+            (Counter::FlowOffload, visibility.flow_offload()),
+            (Counter::RunDelivered, books.delivered.saturating_sub(books.earlier_delivered())),
+            (Counter::ClockMs, (wall().as_micros() / 1_000).max(1)),
         ] {
             telemetry.set(counter, value);
         }

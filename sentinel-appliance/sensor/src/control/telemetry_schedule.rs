@@ -5,9 +5,9 @@ use std::time::Duration;
 use sentinel_units::Uptime;
 use sentinel_uplink::{Counter, Telemetry};
 
-/// Intervals without news after which a reading is sent all the same. With the heartbeats between, an idle connection stays below
-/// two bytes a second (`PROTOCOL.md`, section 11).
-const QUIET_INTERVALS: u32 = 8;
+/// Time without news after which a reading is sent all the same. With the heartbeats between, an idle connection stays below two bytes a
+/// second (`PROTOCOL.md`, section 11). The collector says that a sensor sees its traffic for 5 minutes after a reading that shows it.
+const QUIET_SPAN: Duration = Duration::from_secs(240);
 
 /// Next reading of a connection, and the last one that was sent. The first reading is due at once.
 #[derive(Debug, Default)]
@@ -22,8 +22,7 @@ struct Sent {
     reading: Telemetry,
     /// Frames per second up to this reading; none for the first one.
     frame_rate: Option<u64>,
-    /// Looks since then that found no news.
-    quiet: u32,
+    at: Uptime,
 }
 
 impl TelemetrySchedule {
@@ -31,14 +30,13 @@ impl TelemetrySchedule {
     pub(crate) fn take(&mut self, reading: &Telemetry, now: Uptime, interval: Duration) -> bool {
         self.due = now.after(interval);
         let mut frame_rate = None;
-        if let Some(sent) = &mut self.sent {
+        if let Some(sent) = &self.sent {
             frame_rate = sent.rate_until(reading);
-            sent.quiet += 1;
-            if sent.quiet < QUIET_INTERVALS && !sent.differs_from(reading, frame_rate) {
+            if now.since(sent.at) < QUIET_SPAN && !sent.differs_from(reading, frame_rate) {
                 return false;
             }
         }
-        self.sent = Some(Sent { reading: *reading, frame_rate, quiet: 0 });
+        self.sent = Some(Sent { reading: *reading, frame_rate, at: now });
         true
     }
 }
@@ -62,6 +60,11 @@ impl Sent {
                         | Counter::FramesAnalysed
                         | Counter::FramesFiltered
                         | Counter::ResidentKib
+                        | Counter::InterfaceBytes
+                        | Counter::HiddenBytes
+                        | Counter::WorstInterface
+                        | Counter::WorstInterfacePercent
+                        | Counter::ClockMs
                 )
         });
         let doubled = |from: u64, to: u64| to > from.saturating_mul(2);
@@ -99,14 +102,15 @@ mod tests {
     }
 
     #[test]
-    fn quiet_times_need_a_reading_each_eighth_interval() {
-        assert_eq!(sent(18, |_, _| {}), [0, 1, 9, 17], "the second gives the first rate");
+    fn quiet_times_need_a_reading_each_four_minutes() {
+        let quiet = |minute: u64, reading: &mut Telemetry| reading.set(Counter::ClockMs, 1 + minute * 60_000);
+        assert_eq!(sent(11, quiet), [0, 1, 5, 9], "the second gives the first rate");
     }
 
     #[test]
     fn losses_and_alerts_are_sent_at_the_next_look() {
         let lost = |minute, reading: &mut Telemetry| reading.set(Counter::FramesDropped, minute / 7);
-        assert_eq!(sent(16, lost), [0, 1, 7, 14]);
+        assert_eq!(sent(16, lost), [0, 1, 5, 7, 11, 14]);
         let raised = |minute, reading: &mut Telemetry| reading.set(Counter::AlertsRaised, minute);
         assert_eq!(sent(5, raised), [0, 1, 2, 3, 4]);
     }

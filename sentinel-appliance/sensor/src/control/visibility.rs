@@ -69,6 +69,9 @@ pub(crate) struct Report {
     pub(crate) interfaces: Vec<Option<u64>>,
     /// Percentage of the bytes seen on all interfaces.
     pub(crate) score: Option<u64>,
+    /// Bytes that the interfaces carried, and those of them that no ring saw.
+    pub(crate) carried: u64,
+    pub(crate) hidden: u64,
     /// Flow tables that forward packets of captured interfaces; `None` if the kernel does not list them.
     pub(crate) flow_tables: Option<Vec<FlowTable>>,
     /// Connections that are forwarded past the sensor; `None` if the kernel does not list them.
@@ -93,8 +96,19 @@ impl Visibility {
         Self { names, base, flow_tables, connections: File::open(CONNECTIONS).ok() }
     }
 
-    /// Compares the counters, and looks for flow tables that hide traffic.
+    /// Compares the counters, looks for flow tables that hide traffic, and counts the connections that they hide.
     pub(crate) fn report(&self, frames: &FrameCounts) -> Report {
+        let mut report = self.compare(frames);
+        // Without a flow table no connection is offloaded, and reading the long connection table is saved.
+        report.offloaded = match &report.flow_tables {
+            Some(tables) if tables.is_empty() => Some(Offloaded::default()),
+            _ => self.connections().map(count),
+        };
+        report
+    }
+
+    /// [`Self::report`] without the connection table, which can be megabytes.
+    pub(crate) fn compare(&self, frames: &FrameCounts) -> Report {
         let all = interfaces::list().unwrap_or_default();
         let (mut seen, mut on_wire, mut each) = (0, 0, Vec::new());
         let counts = frames.snapshot.interfaces.iter().zip(frames.refused);
@@ -124,12 +138,8 @@ impl Visibility {
             tables.retain(|table| table.devices.iter().any(|device| captured.contains(&device.as_str())));
             tables
         });
-        // Without a flow table no connection is offloaded, and reading the long connection table is saved.
-        let offloaded = match &flow_tables {
-            Some(tables) if tables.is_empty() => Some(Offloaded::default()),
-            _ => self.connections().map(count),
-        };
-        Report { interfaces: each, score: percent(seen, on_wire), flow_tables, offloaded, configured }
+        let (score, hidden) = (percent(seen, on_wire), on_wire - seen);
+        Report { interfaces: each, score, carried: on_wire, hidden, flow_tables, offloaded: None, configured }
     }
 
     /// Connection table from its beginning.
@@ -199,6 +209,24 @@ fn configured(text: &str) -> &'static str {
 }
 
 impl Report {
+    /// Place, from 1 on, and percentage of the interface of which the smallest part is seen; zeros without one.
+    pub(crate) fn worst(&self) -> (u64, u64) {
+        let known = (1..).zip(&self.interfaces).filter_map(|(place, percent)| Some((place, (*percent)?)));
+        known.min_by_key(|(_, percent)| *percent).unwrap_or_default()
+    }
+
+    /// Flow offloading as the uplink numbers it: 0 none known, 1 software, 2 hardware.
+    pub(crate) fn flow_offload(&self) -> u64 {
+        match &self.flow_tables {
+            Some(tables) => tables.iter().map(|table| 1 + u64::from(table.hardware)).max().unwrap_or(0),
+            None => match self.configured {
+                Some("hardware") => 2,
+                Some("software") => 1,
+                _ => 0,
+            },
+        }
+    }
+
     /// Advice for the operator, if something hides traffic.
     pub(crate) fn advice(&self) -> Option<String> {
         let table = self.flow_tables.as_ref().and_then(|tables| tables.first());
@@ -347,17 +375,21 @@ mod tests {
     #[test]
     fn advice_names_what_hides_the_traffic() {
         let mut report = Report {
-            interfaces: vec![Some(40)],
+            interfaces: vec![None, Some(98), Some(40)],
             score: Some(40),
+            carried: 1_000,
+            hidden: 600,
             flow_tables: Some(Vec::new()),
             offloaded: Some(Offloaded::default()),
             configured: Some("off"),
         };
         assert_eq!(report.advice(), None);
+        assert_eq!((report.worst(), report.flow_offload()), ((3, 40), 0));
         report.flow_tables =
             Some(vec![FlowTable { name: "fw4 ft".into(), devices: vec!["a".into()], hardware: true }]);
         assert!(report.advice().unwrap().starts_with("hardware flow table 'fw4 ft'"));
         let mut text = String::new();
+        assert_eq!(report.flow_offload(), 2);
         report.write(&["br".into()], &mut text).unwrap();
         assert!(
             text.contains("\"score_percent\":40,") && crate::settings::json::parse(&text).is_ok(),
@@ -366,5 +398,7 @@ mod tests {
         (report.flow_tables, report.offloaded) = (None, None);
         report.configured = Some("software");
         assert!(report.advice().unwrap().contains("configured"));
+        report.interfaces.clear();
+        assert_eq!((report.worst(), report.flow_offload()), ((0, 0), 1));
     }
 }

@@ -184,7 +184,7 @@ main_settings! {
         "", default "aesgcm", Live, |value| Field::Choice(value)
     }
     uplink_telemetry: Duration = "uplink_telemetry_s" {
-        "time between two looks at the counters; the collector gets them if losses, alerts or the frame rate have changed, else every eighth time",
+        "time between two looks at the counters; the collector gets them if losses, alerts or the frame rate have changed, else once in 240 s",
         "s", default "30", Live, |value| Field::Seconds(value, 5..=3_600)
     }
     suspicious_ports_file: Option<PathBuf> = "suspicious_ports_file" {
