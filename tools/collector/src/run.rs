@@ -20,7 +20,7 @@ use crate::ingest::{self, IngestLimits, IngestShared, IngestThreads, Rejections}
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::model::Loopback;
-use crate::service::Service;
+use crate::service::{Service, watch_states};
 use crate::store::access::audit;
 use crate::store::key::hex;
 use crate::store::{
@@ -183,6 +183,8 @@ impl RunningCollector {
         };
         let indexer = Indexer::start(&files, &mut writer, settings)?;
         let service = service.with_writer(handle.clone());
+        service.sessions.set_silence(limits.session.silence);
+        http_threads.enter(|| watch_states(service.clone(), handle.clone()));
         log.info(format_args!("sentinel-collector {} key {}", env!("CARGO_PKG_VERSION"), identity.current()));
         let shared = ingest_shared(&service, admission, identity, handle, limits, &log);
         let access = service.access.clone();

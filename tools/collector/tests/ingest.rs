@@ -381,7 +381,9 @@ async fn a_silent_sensor_is_offline_until_it_is_heard_again() {
     };
     assert!(is("1").await);
     // All of its alerts, none, have arrived; that is said only while it is heard.
-    sensor.send(&ToCollector::Telemetry(sentinel_uplink::Telemetry::new())).await;
+    let mut telling = sentinel_uplink::Telemetry::new();
+    telling.set(sentinel_uplink::Counter::ClockMs, sentinel_collector::clock::now().as_micros() / 1_000);
+    sensor.send(&ToCollector::Telemetry(telling)).await;
     let accounting = || async move {
         get_json(collector_http, "/api/v1/sensors").await.1["sensors"][0]["accounting"]["state"].clone()
     };

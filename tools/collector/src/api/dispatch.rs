@@ -33,6 +33,7 @@ fn handle(operation: Operation, call: Call) -> Handling {
         Operation::ChangeIncident => Box::pin(rest::incidents::change(call)),
         Operation::ChangeIncidents => Box::pin(rest::incidents::act(call)),
         Operation::ListSensors => Box::pin(rest::sensors::list(call)),
+        Operation::ShowSensor => Box::pin(rest::sensors::show(call)),
         Operation::Stats => Box::pin(rest::stats::show(call)),
         Operation::Subscribe => Box::pin(sse::stream(call)),
         Operation::LogIn => Box::pin(rest::log_in::log_in(call)),

@@ -69,6 +69,12 @@ pub(super) fn sensors(statuses: &[SensorStatus]) -> String {
     for (name, help, value) in FIGURES {
         add(name, help, value);
     }
+    for state in SensorState::ALL {
+        if !matches!(state, SensorState::Revoked | SensorState::Seen) {
+            let help = format!("1 while the state of the sensor is {}", state.name());
+            add(&format!("is_{}", state.name()), &help, &|status| Some(u64::from(status.state == state)));
+        }
+    }
     for counter in Counter::ALL {
         let help = format!("Counter {} as the sensor last reported it", counter.name());
         add(&format!("telemetry_{}", counter.name()), &help, &|status| {
@@ -84,10 +90,8 @@ const BYTES_OF_SENSOR: usize = 3 * 1024;
 type Figure = (&'static str, &'static str, &'static (dyn Fn(&SensorStatus) -> Option<u64> + Sync));
 
 /// Figures of the stored row and of the session: name, help, value.
-const FIGURES: [Figure; 10] = [
-    ("up", "1 while the sensor is connected", &|status| {
-        Some(u64::from(status.state == SensorState::Connected))
-    }),
+const FIGURES: [Figure; 13] = [
+    ("up", "1 while the sensor is connected", &|status| Some(u64::from(status.state.is_heard()))),
     ("last_seen_seconds", "When the sensor last sent anything, since 1970", &|status| {
         status.sensor.last_seen_at.map(Timestamp::as_secs)
     }),
@@ -96,6 +100,21 @@ const FIGURES: [Figure; 10] = [
     ("lost", "Alerts that the sensor reported as discarded", &|status| Some(status.sensor.lost)),
     ("missing", "Sequence numbers neither stored nor reported as discarded", &|status| {
         Some(status.sensor.missing)
+    }),
+    (
+        "seen_permille",
+        "Share of the bytes of its interfaces that the sensor saw, in thousandths",
+        &|status| status.sight?.seen_permille,
+    ),
+    (
+        "clock_off_ms",
+        "Difference of the clock of the sensor and of the collector, in milliseconds, without sign",
+        &|status| {
+            status.sight.filter(|sight| sight.is_telling).map(|sight| sight.clock_off_ms.unsigned_abs())
+        },
+    ),
+    ("missing_since_restore", "Alerts missing since the store was restored from a backup", &|status| {
+        status.sensor.missing_since_restore()
     }),
     ("stored_bytes", "Bytes of the sensor in the store, estimated", &|status| {
         Some(status.sensor.stored_bytes)

@@ -10,11 +10,11 @@ use sentinel_units::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Accounting, AccountingState, AlertRow, AuditRow, HeadText, LogHeadState, MinuteCounts, Removed,
-    RemovedCounts, RunEnds, SensorChange, SensorEvent, SensorState, SensorStatus, StoredAlert,
-    TelemetryReading, UndecodableAlert,
+    self, Accounting, AccountingState, AlertRow, AuditRow, HeadText, LogHeadState, MinuteCounts, Reason,
+    Removed, RemovedCounts, RunEnds, SensorChange, SensorEvent, SensorState, SensorStatus, StateChange,
+    StoredAlert, TelemetryReading, UndecodableAlert, Verdict,
 };
-use crate::service::{AlertPage, Health, Stats, StoreHealth};
+use crate::service::{AlertPage, Health, SensorDetail, Stats, StoreHealth};
 use crate::store::key::hex;
 
 /// One alert.
@@ -95,15 +95,21 @@ pub fn sensors(statuses: &[SensorStatus]) -> String {
 }
 
 fn sensor(status: &SensorStatus) -> Value {
-    let SensorStatus { sensor, state, session } = status;
-    let session = session.as_ref();
+    let SensorStatus { sensor, state, problems, session, sight } = status;
+    let (session, first) = (session.as_ref(), problems.first());
     let reading = sensor.telemetry.as_ref();
-    let known = Accounting::of(sensor, *state == SensorState::Connected);
+    let known = Accounting::of(sensor, state.is_heard());
     json!({
         "id": sensor.id.0,
         "name": sensor.name,
         "public_key": sensor.public_key.to_string(),
         "state": state.name(),
+        "cause": first.map(|problem| &problem.cause),
+        "next_step": first.map(|problem| problem.next).filter(|next| !next.is_empty()),
+        "problems": problems.iter().map(problem_of_sensor).collect::<Vec<_>>(),
+        "seen_percent": sight.and_then(|sight| sight.seen_permille).map(|permille| permille / 10),
+        "clock_off_ms": sight.filter(|sight| sight.is_telling).map(|sight| sight.clock_off_ms),
+        "alerts_missing_since_restore": sensor.missing_since_restore(),
         "peer": session.map(|session| session.peer.to_string()),
         "connected_since": session.map(|session| time(session.since)),
         "frames_per_s": session.and_then(|session| session.frames_per_s),
@@ -136,6 +142,38 @@ fn sensor(status: &SensorStatus) -> Value {
         "log": sensor.log_head.as_ref().map(sealed_log),
         "telemetry_time": reading.map(|reading| time(reading.received_at)),
         "telemetry": reading.map(telemetry),
+    })
+}
+
+fn problem_of_sensor(problem: &model::Problem) -> Value {
+    json!({ "state": problem.state.name(), "cause": problem.cause, "next_step": problem.next })
+}
+
+/// One sensor, with the states that it has had, newest first.
+#[must_use]
+pub fn sensor_detail(detail: &SensorDetail) -> Value {
+    let mut object = sensor(&detail.status);
+    let row = |change: &StateChange| json!({ "time": time(change.at), "state": change.state, "cause": change.cause });
+    if let Some(members) = object.as_object_mut() {
+        members.insert("history".into(), detail.history.iter().map(row).collect());
+    }
+    object
+}
+
+fn verdict(verdict: &Verdict) -> Value {
+    let reason = |reason: &Reason| {
+        json!({
+            "sensor": reason.sensor,
+            "state": reason.state.map(SensorState::name),
+            "cause": reason.cause,
+            "next_step": reason.next,
+        })
+    };
+    json!({
+        "verdict": verdict.name(),
+        "attacks": verdict.attacks,
+        "reasons": verdict.reasons.iter().map(reason).collect::<Vec<_>>(),
+        "reasons_total": verdict.reasons_total,
     })
 }
 
@@ -173,14 +211,18 @@ pub fn sensor_event(event: &SensorEvent) -> String {
         SensorChange::Enrolled => ("enrolled", None),
         SensorChange::Connected => ("connected", None),
         SensorChange::Disconnected(reason) => ("disconnected", Some(reason.to_string())),
+        SensorChange::State(_, cause) => ("state", Some(cause.clone())),
     };
-    let object = json!({
+    let mut object = json!({
         "time": time(event.time),
         "event": name,
         "sensor": &*event.sensor,
-        "peer": event.peer.to_string(),
+        "peer": event.peer.map(|peer| peer.to_string()),
         "reason": reason,
     });
+    if let SensorChange::State(state, _) = &event.change {
+        object["state"] = state.name().into();
+    }
     object.to_string()
 }
 
@@ -207,6 +249,7 @@ pub fn stats(stats: &Stats) -> Value {
             "by_kind": counts(Kind::ALL.iter().map(|kind| (kind.name(), totals.of_kind(*kind)))),
             "by_severity": counts(Severity::ALL.iter().map(|of| (of.name(), totals.of_severity(*of)))),
         },
+        "verdict": verdict(&stats.verdict),
         "removed": removed(&stats.removed),
         "limited": counts(stats.limited.iter().copied()),
         "per_minute": stats.per_minute.iter().map(minute).collect::<Vec<_>>(),

@@ -88,11 +88,15 @@ fn health() -> Vec<&'static str> {
 }
 
 fn sensor_events() -> Vec<&'static str> {
-    vec!["enrolled", "connected", "disconnected"]
+    vec!["enrolled", "connected", "disconnected", "state"]
 }
 
 fn sensor_states() -> Vec<&'static str> {
-    vec!["enrolled", "connected", "offline", "seen", "revoked"]
+    crate::model::SensorState::ALL.iter().map(|state| state.name()).collect()
+}
+
+fn verdicts() -> Vec<&'static str> {
+    vec!["attacks", "cannot_tell", "quiet"]
 }
 
 fn accounting_states() -> Vec<&'static str> {
@@ -246,8 +250,29 @@ const OBJECTS: &[(&str, &[Member])] = &[
             ("time", Time, true),
             ("event", Name(sensor_events), true),
             ("sensor", Text, true),
-            ("peer", Text, true),
+            ("peer", TEXT, true),
             ("reason", TEXT, true),
+            ("state", Name(sensor_states), false),
+        ],
+    ),
+    ("SensorProblem", &[("state", Name(sensor_states), true), ("cause", Text, true), ("next_step", Text, true)]),
+    ("StateChange", &[("time", Time, true), ("state", Text, true), ("cause", Text, true)]),
+    (
+        "Reason",
+        &[
+            ("sensor", TEXT, true),
+            ("state", OrNull(&Name(sensor_states)), true),
+            ("cause", Text, true),
+            ("next_step", Text, true),
+        ],
+    ),
+    (
+        "Verdict",
+        &[
+            ("verdict", Name(verdicts), true),
+            ("attacks", Whole, true),
+            ("reasons", List(&Object("Reason")), true),
+            ("reasons_total", Whole, true),
         ],
     ),
     ("SensorPage", &[("sensors", List(&Object("Sensor")), true)]),
@@ -259,6 +284,7 @@ const OBJECTS: &[(&str, &[Member])] = &[
             ("store_bytes", Whole, true),
             ("sensors", Object("SensorCounts"), true),
             ("alerts", Object("AlertCounts"), true),
+            ("verdict", Object("Verdict"), true),
             ("removed", Object("RemovedCounts"), true),
             ("limited", Counts, true),
             ("per_minute", List(&Object("Minute")), true),
@@ -345,6 +371,12 @@ const SENSOR: &[Member] = &[
     ("name", Text, true),
     ("public_key", Text, true),
     ("state", Name(sensor_states), true),
+    ("cause", TEXT, true),
+    ("next_step", TEXT, true),
+    ("problems", List(&Object("SensorProblem")), true),
+    ("seen_percent", WHOLE, true),
+    ("clock_off_ms", WHOLE, true),
+    ("alerts_missing_since_restore", WHOLE, true),
     ("peer", TEXT, true),
     ("connected_since", TIME, true),
     ("frames_per_s", WHOLE, true),
@@ -382,6 +414,8 @@ pub(super) fn schemas() -> Map<String, Value> {
     all.insert("Kind".into(), json!({ "type": "string", "enum": kinds() }));
     all.insert("Severity".into(), json!({ "type": "string", "enum": severities() }));
     all.insert("IncidentDetail".into(), object(INCIDENT.iter().chain(INCIDENT_DETAIL)));
+    let history = [("history", List(&Object("StateChange")), true)];
+    all.insert("SensorDetail".into(), object(SENSOR.iter().chain(&history)));
     let place = ["id", "sensor", "received", "boot", "seq"];
     all.insert("Message".into(), object(ALERT.iter().filter(|(name, ..)| !place.contains(name))));
     all

@@ -110,14 +110,14 @@ pub fn listing(statuses: &[SensorStatus], as_json: bool) -> String {
 
 fn table(statuses: &[SensorStatus], now: Timestamp) -> String {
     let mut text = format!(
-        "{:>4}  {:<24} {:<9} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8} {:>8}  LIMITS\n",
+        "{:>4}  {:<24} {:<15} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8} {:>8}  LIMITS\n",
         "ID", "NAME", "STATE", "LAST SEEN", "STORED", "DUPLICATE", "LOST", "MISSING", "UNCLEAN", "KIB"
     );
     for SensorStatus { sensor, state, .. } in statuses {
         let seen = sensor.last_seen_at.map_or_else(|| "never".into(), |at| ago(now.since(at)));
         let _ = writeln!(
             text,
-            "{:>4}  {:<24} {:<9} {seen:>10} {:>10} {:>9} {:>8} {:>8} {:>8} {:>8}  {}",
+            "{:>4}  {:<24} {:<15} {seen:>10} {:>10} {:>9} {:>8} {:>8} {:>8} {:>8}  {}",
             sensor.id.0,
             sensor.name,
             state.name(),
@@ -144,6 +144,10 @@ fn table(statuses: &[SensorStatus], now: Timestamp) -> String {
                 ago(now.since(copy.at)),
                 CopiedKey::REMEDY
             );
+        }
+        if let Some(missing) = sensor.missing_since_restore().filter(|missing| *missing > 0) {
+            let _ =
+                writeln!(text, "      {missing} alerts missing since restore: acknowledged after the backup");
         }
         if let Some(known) = &sensor.acknowledged {
             let _ = writeln!(

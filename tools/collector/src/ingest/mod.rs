@@ -21,6 +21,7 @@ mod rates;
 mod rejections;
 mod sessions;
 mod shared;
+mod sighting;
 mod stages;
 mod turns;
 mod unproved;

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use sentinel_units::Timestamp;
-use sentinel_uplink::{Counter, RunIdentity, Telemetry};
+use sentinel_uplink::{Counter, Limits, RunIdentity, Telemetry};
 use tokio::sync::oneshot;
 
 use super::rates::SensorRates;
-use crate::model::{SensorId, SessionInfo};
+use super::sighting::Sighting;
+use crate::clock;
+use crate::model::{SensorId, SessionEnd, SessionInfo, Standing};
 
 /// Cause for which the collector ends a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,8 +27,12 @@ pub enum EvictReason {
 #[derive(Clone, Debug, Default)]
 pub struct Sessions(Arc<Mutex<Table>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Table {
+    /// Start of the process.
+    started: Instant,
+    /// Time without a sign after which a sensor is offline.
+    silence: Duration,
     entries: HashMap<SensorId, Entry>,
     /// Number of registrations so far. Never reset: eviction removes an entry before the guard of its session is dropped, so
     /// a generation derived from the entry would be given twice, and the late guard would remove a later session.
@@ -34,6 +41,28 @@ struct Table {
     rates: HashMap<SensorId, Arc<Mutex<SensorRates>>>,
     /// Latest run of every sensor that has connected; bounded likewise.
     latest: HashMap<SensorId, LatestRun>,
+    /// Readings and end of the latest session of every sensor that has connected; bounded likewise.
+    known: HashMap<SensorId, Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    sighting: Sighting,
+    ended: Option<SessionEnd>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            silence: Limits::COLLECTOR.silence,
+            entries: HashMap::new(),
+            registered: 0,
+            rates: HashMap::new(),
+            latest: HashMap::new(),
+            known: HashMap::new(),
+        }
+    }
 }
 
 /// Latest run of a sensor in this process.
@@ -55,6 +84,26 @@ struct Entry {
 }
 
 impl Sessions {
+    /// Sets the time without a sign after which a sensor is offline.
+    pub fn set_silence(&self, silence: Duration) {
+        self.lock().silence = silence;
+    }
+
+    /// Knowledge of this sensor, now.
+    #[must_use]
+    pub fn standing(&self, id: SensorId) -> Standing {
+        let table = self.lock();
+        let known = table.known.get(&id);
+        Standing {
+            now: Instant::now(),
+            started: table.started,
+            silence: table.silence,
+            session: table.entries.get(&id).map(|entry| entry.info.clone()),
+            ended: known.and_then(|known| known.ended.clone()),
+            sight: known.and_then(|known| known.sighting.sight()),
+        }
+    }
+
     /// Adds a session whose peer has proved its key, and evicts an earlier one of the same sensor.
     ///
     /// The receiver gets the reason when the session has to end. The session is removed when the guard is dropped.
@@ -69,15 +118,17 @@ impl Sessions {
         let mut table = self.lock();
         table.registered = table.registered.wrapping_add(1);
         let generation = table.registered;
-        let info = SessionInfo { peer, since, frames_per_s: None, is_silent: false };
+        let begun = Instant::now();
+        let info = SessionInfo { peer, since, begun, frames_per_s: None, is_silent: false };
         // Inserted before the earlier session is notified, and under the same lock: the guard of that session finds another
         // generation in the table and leaves the entry alone.
         let entry = Entry { info, evict, generation, telemetry: None };
         if let Some(previous) = table.entries.insert(id, entry) {
             let _ = previous.evict.send(EvictReason::Replaced); // it may have ended by itself
         }
+        table.known.entry(id).or_default().sighting.begin();
         drop(table);
-        (SessionGuard { sessions: self.clone(), id, generation }, evicted)
+        (SessionGuard { sessions: self.clone(), id, generation, reason: None }, evicted)
     }
 
     /// Rates of this sensor.
@@ -109,7 +160,9 @@ impl Sessions {
 
     /// Ends the session of this sensor, if there is one.
     pub fn evict(&self, id: SensorId, reason: EvictReason) {
-        if let Some(entry) = self.lock().entries.remove(&id) {
+        let mut table = self.lock();
+        if let Some(entry) = table.entries.remove(&id) {
+            table.end(id, entry.info.is_silent, None);
             let _ = entry.evict.send(reason); // it may have ended by itself
         }
     }
@@ -131,12 +184,19 @@ impl Sessions {
     }
 }
 
+impl Table {
+    fn end(&mut self, id: SensorId, was_silent: bool, reason: Option<Arc<str>>) {
+        self.known.entry(id).or_default().ended = Some(SessionEnd { at: Instant::now(), was_silent, reason });
+    }
+}
+
 /// Keeps a session in [`Sessions`].
 #[derive(Debug)]
 pub struct SessionGuard {
     sessions: Sessions,
     id: SensorId,
     generation: u64,
+    reason: Option<Arc<str>>,
 }
 
 impl SessionGuard {
@@ -148,7 +208,14 @@ impl SessionGuard {
         if let Some(entry) = entry {
             let before = entry.telemetry.replace(*telemetry);
             entry.info.frames_per_s = before.and_then(|before| frames_per_s(&before, telemetry));
+            let known = table.known.entry(self.id).or_default();
+            known.sighting.record(telemetry, Instant::now(), clock::now());
         }
+    }
+
+    /// Notes the reason for the end of the session, in words.
+    pub fn set_reason(&mut self, reason: String) {
+        self.reason = Some(reason.into());
     }
 }
 
@@ -165,10 +232,12 @@ impl SessionGuard {
 
 impl Drop for SessionGuard {
     fn drop(&mut self) {
-        let entries = &mut self.sessions.lock().entries;
+        let mut table = self.sessions.lock();
         // A replaced or evicted session must not remove its successor.
-        if entries.get(&self.id).is_some_and(|entry| entry.generation == self.generation) {
-            entries.remove(&self.id);
+        let own = table.entries.get(&self.id).filter(|entry| entry.generation == self.generation);
+        if let Some(was_silent) = own.map(|entry| entry.info.is_silent) {
+            table.entries.remove(&self.id);
+            table.end(self.id, was_silent, self.reason.take());
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{fmt, io};
 use sentinel_units::Timestamp;
 use sentinel_uplink::{BatchError, SessionError};
 
-use super::{AlertRow, Limit, StoredAlert, UndecodableAlert};
+use super::{AlertRow, Limit, SensorState, StoredAlert, UndecodableAlert};
 
 /// Something that subscribers are notified of. Cheap to clone: the content is shared.
 #[derive(Clone, Debug)]
@@ -50,8 +50,8 @@ pub struct SensorEvent {
     pub time: Timestamp,
     /// Name of the sensor.
     pub sensor: Arc<str>,
-    /// Remote address of its connection.
-    pub peer: SocketAddr,
+    /// Remote address of its connection, if the change is one of a connection.
+    pub peer: Option<SocketAddr>,
     /// The change.
     pub change: SensorChange,
 }
@@ -65,6 +65,8 @@ pub enum SensorChange {
     Connected,
     /// Its session has ended.
     Disconnected(DisconnectReason),
+    /// Its state is another one, for this reason; an empty one for [`SensorState::Connected`].
+    State(SensorState, String),
 }
 
 /// Reason for which a session ended. Errors are shared, because an event goes to many subscribers.

@@ -16,6 +16,9 @@ mod log_head;
 mod name;
 mod run_ends;
 mod sensor;
+mod sensor_state;
+mod sensor_status;
+mod verdict;
 
 pub use account::{
     Account, AccountId, ApiKey, AuditEntry, AuditRow, Groups, LogIn, Loopback, Role, Scope, SensorSet, User,
@@ -38,7 +41,10 @@ pub use limit::Limit;
 pub use log_head::{HeadText, LogHeadState, may_follow};
 pub use name::{MAX_NAME_LEN, is_valid_name, sanitize_name};
 pub use run_ends::RunEnds;
-pub use sensor::{
-    Enrollment, Sensor, SensorId, SensorInfo, SensorState, SensorStatus, SessionInfo, StoredToken,
-    TelemetryReading,
+pub use sensor::{Enrollment, Sensor, SensorId, SensorInfo, SessionInfo, StoredToken, TelemetryReading};
+pub use sensor_state::{
+    MAX_CLOCK_OFF_MS, MIN_SEEN_PERMILLE, Problem, SIGHT_SPAN, SensorState, SessionEnd, Sight, Standing,
+    StateChange,
 };
+pub use sensor_status::SensorStatus;
+pub use verdict::{Reason, Verdict};

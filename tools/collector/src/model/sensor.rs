@@ -1,6 +1,7 @@
 //! Sensors, their telemetry, and the one-time tokens that enroll them.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use sentinel_alert::AlertId;
 use sentinel_units::Timestamp;
@@ -35,6 +36,12 @@ pub struct Sensor {
     pub lost: u64,
     /// Sequence numbers neither stored nor reported as discarded.
     pub missing: u64,
+    /// Of `lost` and `missing`, those that the operator has taken note of.
+    pub noted_lost: u64,
+    /// See [`Self::noted_lost`].
+    pub noted_missing: u64,
+    /// `missing` as it was in the backup that the store was restored from; none if it was not.
+    pub missing_at_restore: Option<u64>,
     /// Ends of its runs.
     pub run_ends: RunEnds,
     /// Bytes that its rows take in the store, estimated.
@@ -68,6 +75,12 @@ pub struct Sensor {
 }
 
 impl Sensor {
+    /// Numbers that turned out to be missing since the store was restored from a backup; none if it was not.
+    #[must_use]
+    pub fn missing_since_restore(&self) -> Option<u64> {
+        Some(self.missing.saturating_sub(self.missing_at_restore?))
+    }
+
     /// Role of a key by which the sensor was found.
     #[must_use]
     pub fn role_of(&self, key: PublicKey) -> KeyRole {
@@ -159,73 +172,10 @@ pub struct SessionInfo {
     pub peer: SocketAddr,
     /// Time at which the session was established.
     pub since: Timestamp,
+    /// [`Self::since`] on the clock of spans.
+    pub begun: Instant,
     /// Frames per second that the sensor saw between its last two telemetry messages.
     pub frames_per_s: Option<u64>,
     /// Nothing has come for [`Limits::silence`](sentinel_uplink::Limits::silence): the sensor hangs, or the network is cut.
     pub is_silent: bool,
-}
-
-/// A sensor, its state and its session.
-#[derive(Clone, Debug)]
-pub struct SensorStatus {
-    /// The stored part.
-    pub sensor: Sensor,
-    /// State of enrollment and connection.
-    pub state: SensorState,
-    /// Session with this process, if one is established.
-    pub session: Option<SessionInfo>,
-}
-
-impl SensorStatus {
-    /// Status as the running collector knows it.
-    #[must_use]
-    pub fn of_process(sensor: Sensor, session: Option<SessionInfo>) -> Self {
-        let state = match (sensor.revoked_at, &session, sensor.last_seen_at) {
-            (Some(_), _, _) => SensorState::Revoked,
-            (None, Some(session), _) if !session.is_silent => SensorState::Connected,
-            (None, Some(_), _) | (None, None, Some(_)) => SensorState::Offline,
-            (None, None, None) => SensorState::Enrolled,
-        };
-        Self { sensor, state, session }
-    }
-
-    /// Status as another process reads it from the store.
-    #[must_use]
-    pub const fn of_store(sensor: Sensor) -> Self {
-        let state = match (sensor.revoked_at, sensor.last_seen_at) {
-            (Some(_), _) => SensorState::Revoked,
-            (None, Some(_)) => SensorState::Seen,
-            (None, None) => SensorState::Enrolled,
-        };
-        Self { sensor, state, session: None }
-    }
-}
-
-/// State of enrollment and connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum SensorState {
-    /// Enrolled, and has not connected since.
-    Enrolled,
-    /// Has a session with this process, and is not silent.
-    Connected,
-    /// Has connected before, and has no session now, or one that is silent.
-    Offline,
-    /// Has connected before; whether it is connected now only the running collector knows.
-    Seen,
-    /// Shut out by an operator.
-    Revoked,
-}
-
-impl SensorState {
-    /// Name in every interface.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Enrolled => "enrolled",
-            Self::Connected => "connected",
-            Self::Offline => "offline",
-            Self::Seen => "seen",
-            Self::Revoked => "revoked",
-        }
-    }
 }

@@ -17,6 +17,7 @@
 //! | stored and live events | [`subscribe()`] |
 //! | token that enrolls a sensor | [`create_token`] |
 //! | sensors as stored, without a running collector | [`stored_sensors`] |
+//! | one sensor, with the states that it has had | [`show_sensor`] |
 //! | revocation | [`revoke_sensor`] |
 //! | replacement of the key of a sensor | [`rotate_sensor_key`] |
 //! | note of unclean runs | [`acknowledge_runs`] |
@@ -38,10 +39,12 @@ mod operations;
 mod operator;
 mod sensors;
 mod state;
+mod state_watch;
 mod stats;
 mod subscribe;
 #[cfg(test)]
 mod testing;
+mod verdict;
 
 pub use access::{Caller, Forbidden, LoggedIn, authorize, operator_name};
 pub use alerts::{AlertPage, AlertRequest, list_alerts};
@@ -61,7 +64,8 @@ pub use operator::{
     EnrollError, RevokeError, TokenRequest, acknowledge_runs, create_token, revoke_sensor, rotate_sensor_key,
     stored_sensors,
 };
-pub use sensors::{MetricsSnapshot, SensorList, list_sensors, metrics_snapshot};
+pub use sensors::{MetricsSnapshot, SensorDetail, SensorList, list_sensors, metrics_snapshot, show_sensor};
 pub use state::Service;
+pub use state_watch::watch_states;
 pub use stats::{SensorCounts, Stats, stats};
 pub use subscribe::{EventRequest, Next, StreamStart, Subscription, subscribe};

@@ -86,6 +86,12 @@ impl Monitor {
         monitor
     }
 
+    /// The latest reading; asks for no other one.
+    #[must_use]
+    pub fn latest(&self) -> Reading {
+        self.latest.borrow().clone()
+    }
+
     /// A reading that begins now if it ends in a moment, else the latest one.
     pub async fn reading(&self) -> Reading {
         let asked = Instant::now();

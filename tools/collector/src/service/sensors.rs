@@ -6,11 +6,12 @@ use std::time::Instant;
 use sentinel_units::Timestamp;
 
 use super::access::{Caller, authorize};
+use super::alerts::find_sensor;
 use super::operations::Operation;
 use super::state::within_deadline;
 use super::{Service, ServiceError};
 use crate::ingest::Sessions;
-use crate::model::{Scope, Sensor, SensorStatus};
+use crate::model::{Scope, Sensor, SensorStatus, StateChange};
 
 /// Every sensor, revoked ones included, in the order of names, as one reading of the store has them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ impl SensorList {
     /// The sensors with their present state.
     #[must_use]
     pub fn statuses(&self, sessions: &Sessions) -> Vec<SensorStatus> {
-        let status = |sensor: &Sensor| SensorStatus::of_process(sensor.clone(), sessions.find(sensor.id));
+        let status = |sensor: &Sensor| SensorStatus::of_process(sensor.clone(), sessions.standing(sensor.id));
         self.sensors.iter().map(status).collect()
     }
 }
@@ -37,6 +38,35 @@ impl SensorList {
 pub async fn list_sensors(service: &Service, caller: Caller) -> Result<SensorList, ServiceError> {
     authorize(&caller, Operation::ListSensors)?;
     scoped_sensors(service, &caller).await
+}
+
+/// A sensor with the states that it has had, newest first.
+#[derive(Clone, Debug)]
+pub struct SensorDetail {
+    /// Its present state.
+    pub status: SensorStatus,
+    /// Its history, bounded.
+    pub history: Vec<StateChange>,
+}
+
+/// The sensor with this name, number or public key.
+///
+/// # Errors
+/// [`ServiceError::UnknownSensor`], [`ServiceError::Deadline`] and [`ServiceError::Store`].
+pub async fn show_sensor(
+    service: &Service,
+    caller: Caller,
+    text: String,
+) -> Result<SensorDetail, ServiceError> {
+    authorize(&caller, Operation::ShowSensor)?;
+    let scope = service.access.scope(&caller);
+    let id = find_sensor(service, &scope, text.clone()).await?;
+    let found = within_deadline(service.readers.find_sensor(text.clone())).await?;
+    let sensor = found.filter(|sensor| sensor.id == id);
+    let sensor = sensor.ok_or(ServiceError::UnknownSensor { given: text, known: Vec::new() })?;
+    let history = within_deadline(service.readers.sensor_states(id)).await?;
+    let standing = service.sessions.standing(id);
+    Ok(SensorDetail { status: SensorStatus::of_process(sensor, standing), history })
 }
 
 /// [`present_sensors`] without those that the caller may not see.

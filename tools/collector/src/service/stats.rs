@@ -6,11 +6,12 @@ use sentinel_units::Timestamp;
 
 use super::access::{Caller, authorize};
 use super::operations::Operation;
-use super::sensors::{SensorList, scoped_sensors};
+use super::sensors::scoped_sensors;
 use super::state::within_deadline;
+use super::verdict::verdict;
 use super::{MAX_MINUTES, Service, ServiceError};
 use crate::clock;
-use crate::model::{Accounting, AlertTotals, FleetAccounting, MinuteCounts, RemovedCounts, Sensor};
+use crate::model::{Accounting, AlertTotals, FleetAccounting, MinuteCounts, RemovedCounts, Sensor, Verdict};
 
 /// Totals over everything stored, and the most recent minutes.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct Stats {
     pub removed: RemovedCounts,
     /// Alerts per minute of packet time, oldest first.
     pub per_minute: Vec<MinuteCounts>,
+    /// Verdict over the sensors that the caller may see.
+    pub verdict: Verdict,
     /// Limits of clients that took effect since the start of this process, by name.
     pub limited: Vec<(&'static str, u64)>,
 }
@@ -63,7 +66,9 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
     let time = clock::now();
     let (minutes, among) = (minutes.clamp(1, MAX_MINUTES), service.access.scope(&caller).ids());
     let counts = within_deadline(service.readers.counts(time, minutes, among.clone())).await?;
-    let SensorList { sensors, .. } = scoped_sensors(service, &caller).await?;
+    let list = scoped_sensors(service, &caller).await?;
+    let verdict = verdict(service, &caller, &list).await?;
+    let sensors = list.sensors;
     let sum = |of: fn(&Sensor) -> u64| sensors.iter().map(of).fold(0_u64, u64::saturating_add);
     let revoked = sensors.iter().filter(|sensor| sensor.revoked_at.is_some()).count();
     let is_heard =
@@ -73,6 +78,7 @@ pub async fn stats(service: &Service, caller: Caller, minutes: u16) -> Result<St
     let is_limited = among.is_some();
     Ok(Stats {
         time,
+        verdict,
         uptime: time.since(service.started),
         store_bytes: if is_limited {
             sum(|sensor| sensor.stored_bytes)

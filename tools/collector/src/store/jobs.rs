@@ -13,11 +13,11 @@ use super::lanes::LaneSender;
 use super::retention::Expired;
 use super::{
     Lane, StoreError, StoreLimits, alerts, incidents, lineage, log_heads, retention, run_ends, sensor_keys,
-    sensors,
+    sensor_states, sensors,
 };
 use crate::model::{
     ChangeOutcome, ChangeRequest, CopySign, Delivery, Enrollment, Limit, Lineage, Receipt, Sensor, SensorId,
-    SensorInfo,
+    SensorInfo, StateChange,
 };
 
 /// A request to the writer.
@@ -83,6 +83,7 @@ pub(super) enum Job {
         sensor: SensorId,
         key: PublicKey,
     },
+    States(Vec<(SensorId, StateChange)>),
     Enroll {
         request: Enrollment,
         reply: oneshot::Sender<EnrollReply>,
@@ -126,6 +127,7 @@ impl Job {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Deliver { delivery, .. } => delivery.len().max(1),
+            Self::States(changes) => changes.len().max(1),
             _ => 1,
         }
     }
@@ -168,6 +170,9 @@ impl Job {
                 sensor_keys::count_copy(transaction, *sensor, *sign, detail, *at)?;
             }
             Self::Pin { sensor, key } => sensor_keys::pin(transaction, *sensor, *key)?,
+            Self::States(changes) => {
+                changes.iter().try_for_each(|(id, change)| sensor_states::add(transaction, *id, change))?;
+            }
             Self::ChangeIncidents { request, .. } => {
                 return Ok(JobResult::Changed(incidents::change::change(transaction, request)?));
             }
@@ -191,6 +196,7 @@ impl Job {
             | Self::LogHead { .. }
             | Self::Copy { .. }
             | Self::Pin { .. }
+            | Self::States(_)
             | Self::Run { .. } => {}
         }
     }
@@ -254,6 +260,14 @@ impl WriterHandle {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         self.send(Job::Telemetry { sensor, telemetry: Box::new(telemetry), at }).await
+    }
+
+    /// Stores states that sensors have entered, with the next commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn states(&self, changes: Vec<(SensorId, StateChange)>) -> Result<(), StoreError> {
+        self.send(Job::States(changes)).await
     }
 
     /// Stores the head of the log of a sensor, with the next commit.

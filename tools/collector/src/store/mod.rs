@@ -30,6 +30,7 @@ mod retention;
 pub(crate) mod run_ends;
 pub mod schema;
 pub(crate) mod sensor_keys;
+mod sensor_states;
 pub(crate) mod sensors;
 mod telemetry;
 #[cfg(test)]

@@ -7,10 +7,13 @@ use rusqlite::Connection;
 use sentinel_units::Timestamp;
 use sentinel_uplink::{PublicKey, TokenId};
 
-use super::{Files, ReadLimits, ReadPool, StoreError, alerts, collector_keys, incidents, retention, sensors};
+use super::{
+    Files, ReadLimits, ReadPool, StoreError, alerts, collector_keys, incidents, retention, sensor_states,
+    sensors,
+};
 use crate::model::{
     AlertQuery, AlertRow, AlertTotals, Incident, IncidentChange, IncidentPage, IncidentSelection,
-    IncidentState, KeyPlan, MinuteCounts, RemovedCounts, Sensor, SensorId, StoredToken,
+    IncidentState, KeyPlan, MinuteCounts, RemovedCounts, Sensor, SensorId, StateChange, StoredToken,
 };
 
 /// Look-ups of keys and tokens: microseconds each, by index. The handshakes under way bound those that wait.
@@ -170,6 +173,16 @@ impl ReaderPool {
     /// Every sensor, revoked ones included, in the order of names.
     pub(crate) async fn sensors(&self) -> Result<Vec<Sensor>, StoreError> {
         self.overview.read(sensors::all).await
+    }
+
+    /// States that a sensor has had, newest first.
+    pub(crate) async fn sensor_states(&self, sensor: SensorId) -> Result<Vec<StateChange>, StoreError> {
+        self.overview.read(move |connection| sensor_states::of_sensor(connection, sensor)).await
+    }
+
+    /// Open incidents that claim an attack, by sensor; those that a user has resolved or called a false alarm do not count.
+    pub(crate) async fn open_attacks(&self) -> Result<Vec<(SensorId, u64)>, StoreError> {
+        self.overview.read(incidents::query::open_attacks).await
     }
 
     /// The sensor with this name, row number or public key, even if it is revoked.

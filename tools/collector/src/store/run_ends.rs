@@ -71,7 +71,7 @@ const UNCLEAN: &str =
     (cause IS NULL AND boot IS NOT (SELECT current_boot FROM sensors WHERE id = ?1)))";
 
 /// Notes that the operator `by` knows of the unclean runs of a sensor, which stay in the store and are not shown as open any
-/// more. Returns their number.
+/// more, and of its lost and missing alerts up to now. Returns the number of runs.
 ///
 /// # Errors
 /// Errors of the database.
@@ -86,6 +86,8 @@ pub(crate) fn acknowledge(
         "UPDATE run_ends SET acknowledged_at_us = ?2 WHERE sensor = ?1 AND boot IN (SELECT boot {UNCLEAN})"
     );
     let runs = transaction.execute(&sql, params![sensor.0, to_micros(at)])?;
+    let sql = "UPDATE sensors SET noted_lost = lost, noted_missing = missing WHERE id = ?";
+    transaction.execute(sql, [sensor.0])?;
     if runs > 0 {
         let sql = "UPDATE sensors SET acknowledged_at_us = ?2, acknowledged_by = ?3,
                    acknowledged_runs = acknowledged_runs + ?4 WHERE id = ?1";

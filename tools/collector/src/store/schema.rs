@@ -15,7 +15,7 @@ const WRITER_CACHE_KIB: i32 = 16 * 1024;
 
 /// Migrations from an empty file to the present schema; `user_version` is the number of those applied.
 /// Append only: files of every older version are migrated at start.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_run_ends.sql"),
@@ -23,6 +23,7 @@ const STEPS: [&str; 7] = [
     include_str!("schema_keys.sql"),
     include_str!("schema_incidents.sql"),
     include_str!("schema_access.sql"),
+    include_str!("schema_states.sql"),
 ];
 
 /// Opens for reading and writing; creates the file and migrates its schema.

@@ -32,10 +32,12 @@ mod tests {
     use super::*;
 
     /// As it is written now.
-    const STORED: &str = "{\"alerts_delivered\":0,\"alerts_evicted\":0,\"alerts_raised\":0,\"canaries_missed\":0,\"frames_analysed\":0,\
-        \"frames_dropped\":4,\"frames_filtered\":0,\"frames_seen\":500,\"log_bytes_written\":0,\"malformed\":0,\
-        \"open_incidents\":0,\"reconnects\":0,\"resident_kib\":0,\"ring_freezes\":0,\"settings_set_aside\":0,\"spool_bytes\":0,\
-        \"table_evictions\":0,\"truncated\":0,\"uptime_ms\":3000}";
+    const STORED: &str = "{\"alerts_delivered\":0,\"alerts_evicted\":0,\"alerts_raised\":0,\"canaries_missed\":0,\"clock_ms\":0,\
+        \"flow_offload\":0,\"frames_analysed\":0,\"frames_dropped\":4,\"frames_filtered\":0,\"frames_seen\":500,\
+        \"hidden_bytes\":0,\"interface_bytes\":0,\"log_bytes_written\":0,\"malformed\":0,\"open_incidents\":0,\
+        \"reconnects\":0,\"resident_kib\":0,\"ring_freezes\":0,\"run_delivered\":0,\"settings_set_aside\":0,\
+        \"spool_bytes\":0,\"table_evictions\":0,\"truncated\":0,\"uptime_ms\":3000,\"worst_interface\":0,\
+        \"worst_interface_percent\":0}";
 
     fn reading() -> Telemetry {
         let mut telemetry = Telemetry::new();

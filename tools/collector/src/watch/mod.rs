@@ -49,7 +49,10 @@ pub fn watch(options: &WatchOptions) -> anyhow::Result<()> {
     if options.sensors {
         let body = client.get("/api/v1/sensors").with_context(|| unreachable(&options.url))?;
         let answer: Value = serde_json::from_str(&body).context("the answer is not that of a collector")?;
-        return finished(print(&painter.sensors(&answer, crate::clock::now())));
+        let stats = client.get("/api/v1/stats?minutes=1").with_context(|| unreachable(&options.url))?;
+        let stats: Value = serde_json::from_str(&stats).context("the answer is not that of a collector")?;
+        let table = painter.sensors(&answer, crate::clock::now());
+        return finished(print(&format!("{}{table}", painter.verdict(&stats))));
     }
     let mut last_id: Option<String> = None;
     let mut delay = RETRY_BACKOFF.0;

@@ -50,21 +50,56 @@ impl Painter {
     #[must_use]
     pub fn sensor_event(&self, event: &Value) -> String {
         let mut what = text(event, "event");
+        let state = text(event, "state");
+        if !state.is_empty() {
+            what = state;
+        }
         let reason = text(event, "reason");
         if !reason.is_empty() {
             let _ = write!(what, ": {reason}");
         }
-        let colour = if what.starts_with("disconnected") { RED } else { GREEN };
+        let is_good = ["connected", "enrolled"].iter().any(|good| what.starts_with(good));
+        let colour = if is_good { GREEN } else { RED };
         let time = self.paint(DIM, &clock_text(&text(event, "time")));
         let what = self.paint(colour, &what);
         format!("{time}  {:<8}  {:<15}  {:<16}  {what}\n", "--", "sensor", text(event, "sensor"))
+    }
+
+    /// The verdict in the answer of `/api/v1/stats`, with the reasons of the collector itself: those of sensors are in their table.
+    #[must_use]
+    pub fn verdict(&self, stats: &Value) -> String {
+        let Some(verdict) = stats.get("verdict") else { return String::new() }; // of an older collector
+        let count = |name: &str| verdict.get(name).and_then(Value::as_u64).unwrap_or_default();
+        let (attacks, reasons) = (count("attacks"), count("reasons_total"));
+        let doubts = format!("cannot tell for {reasons} {}", if reasons == 1 { "reason" } else { "reasons" });
+        let (colour, line) = match (attacks, reasons) {
+            (0, 0) => (GREEN, "quiet".into()),
+            (0, _) => (RED, doubts),
+            (_, 0) => (RED, format!("{attacks} open incidents claim an attack")),
+            _ => (RED, format!("{attacks} open incidents claim an attack; {doubts}")),
+        };
+        let mut out = format!("{}\n", self.paint(colour, &line));
+        for reason in verdict.get("reasons").and_then(Value::as_array).into_iter().flatten() {
+            if reason.get("sensor").is_none_or(Value::is_null) {
+                let _ = writeln!(out, "    {}; {}", text(reason, "cause"), text(reason, "next_step"));
+            } else if reason.get("state").is_none_or(Value::is_null) {
+                let _ = writeln!(
+                    out,
+                    "    {}: {}; {}",
+                    text(reason, "sensor"),
+                    text(reason, "cause"),
+                    text(reason, "next_step")
+                );
+            }
+        }
+        out
     }
 
     /// The answer of `/api/v1/sensors` as a table.
     #[must_use]
     pub fn sensors(&self, answer: &Value, now: Timestamp) -> String {
         let mut table = format!(
-            "{:<20} {:<10} {:>10} {:>9} {:>10} {:>7} {:>7} {:>7} {:>5} {:>9} {:<6}  {}\n",
+            "{:<20} {:<15} {:>10} {:>9} {:>10} {:>7} {:>7} {:>7} {:>5} {:>9} {:<6}  {}\n",
             "SENSOR",
             "STATE",
             "LAST SEEN",
@@ -83,8 +118,8 @@ impl Painter {
             let state = text(row, "state");
             let colour = match state.as_str() {
                 "connected" => GREEN,
-                "offline" | "revoked" => RED,
-                _ => DIM,
+                "returning" | "seen" | "never_connected" => DIM,
+                _ => RED,
             };
             let seen = parse_rfc3339(&text(row, "last_seen"));
             let seen = seen.map_or_else(|| "never".into(), |at| ago(now.since(at)));
@@ -93,7 +128,7 @@ impl Painter {
                 table,
                 "{:<20} {} {seen:>10} {:>9} {:>10} {:>7} {:>7} {:>7} {:>5} {:>9} {}  {}",
                 text(row, "name"),
-                self.paint(colour, &format!("{state:<10}")),
+                self.paint(colour, &format!("{state:<15}")),
                 number(row, "frames_per_s"),
                 number(row, "alerts_stored"),
                 number(row, "alerts_lost"),
@@ -108,6 +143,11 @@ impl Painter {
                 },
                 text(row, "peer"),
             );
+            for problem in row.get("problems").and_then(Value::as_array).into_iter().flatten() {
+                let (cause, next) = (text(problem, "cause"), text(problem, "next_step"));
+                let next = if next.is_empty() { next } else { format!("; {next}") };
+                let _ = writeln!(table, "    {}{next}", self.paint(colour, &cause));
+            }
         }
         if rows.is_none_or(Vec::is_empty) {
             table.push_str("no sensor is enrolled; make a token with sentinel-collector enroll\n");
@@ -228,20 +268,45 @@ mod tests {
     }
 
     #[test]
+    fn the_verdict_names_what_stands_against_quiet() {
+        let painter = Painter::new(false);
+        let verdict = |attacks: u64, reasons: Value| {
+            let total = reasons.as_array().unwrap().len();
+            painter.verdict(&serde_json::json!({
+                "verdict": { "attacks": attacks, "reasons": reasons, "reasons_total": total }
+            }))
+        };
+        assert_eq!(verdict(0, serde_json::json!([])), "quiet\n");
+        let full = serde_json::json!([
+            { "sensor": null, "state": null, "cause": "the store: the disk is full", "next_step": "make room" },
+            { "sensor": "a", "state": "offline", "cause": "in its table", "next_step": "" },
+            { "sensor": "b", "state": null, "cause": "has told once", "next_step": "wait" },
+        ]);
+        assert_eq!(
+            verdict(2, full),
+            "2 open incidents claim an attack; cannot tell for 3 reasons\n    the store: the disk is full; make room\n    \
+             b: has told once; wait\n"
+        );
+        assert_eq!(painter.verdict(&serde_json::json!({})), "");
+    }
+
+    #[test]
     fn the_table_is_stable() {
         let answer = serde_json::json!({ "sensors": [
             { "name": "branch-7", "state": "connected", "last_seen": "2025-05-15T10:30:00Z", "frames_per_s": 1200,
               "alerts_stored": 42, "alerts_lost": 0, "alerts_missing": 0, "peer": "192.0.2.7:5000",
               "runs_unclean": 1, "runs_acknowledged": { "runs": 3 }, "key_copied": { "sign": "runs" },
               "telemetry": { "frames_dropped": 3 } },
-            { "name": "new", "state": "enrolled", "last_seen": null, "alerts_stored": 0 },
+            { "name": "new", "state": "never_connected", "last_seen": null, "alerts_stored": 0,
+              "problems": [{ "cause": "enrolled, and has not connected yet", "next_step": "run it" }] },
         ]});
         let now = parse_rfc3339("2025-05-15T10:30:42Z").unwrap();
         assert_eq!(
             Painter::new(false).sensors(&answer, now),
-            "SENSOR               STATE       LAST SEEN  FRAMES/S     ALERTS    LOST MISSING UNCLEAN NOTED   DROPPED KEY     FROM\n\
-             branch-7             connected    42 s ago      1200         42       0       0       1     3         3 COPIED  192.0.2.7:5000\n\
-             new                  enrolled        never         -          0       -       -       -     -         - ok      \n"
+            "SENSOR               STATE            LAST SEEN  FRAMES/S     ALERTS    LOST MISSING UNCLEAN NOTED   DROPPED KEY     FROM\n\
+             branch-7             connected         42 s ago      1200         42       0       0       1     3         3 COPIED  192.0.2.7:5000\n\
+             new                  never_connected      never         -          0       -       -       -     -         - ok      \n    \
+             enrolled, and has not connected yet; run it\n"
         );
         let none = Painter::new(false).sensors(&serde_json::json!({ "sensors": [] }), now);
         assert!(none.contains("no sensor is enrolled"));

@@ -126,9 +126,10 @@ impl Connection {
     }
 
     async fn report_disconnect(&mut self, reason: DisconnectReason) {
-        let Phase::Established(established) = std::mem::replace(&mut self.phase, Phase::Closing) else {
+        let Phase::Established(mut established) = std::mem::replace(&mut self.phase, Phase::Closing) else {
             return;
         };
+        established.guard.set_reason(reason.to_string());
         self.shared
             .log
             .limited_info("disconnected", format_args!("{} disconnected: {reason}", established.name));

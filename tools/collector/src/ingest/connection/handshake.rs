@@ -251,7 +251,8 @@ impl Connection {
     }
 
     pub(super) fn publish(&self, sensor: &Arc<str>, change: SensorChange) {
-        let event = SensorEvent { time: clock::now(), sensor: Arc::clone(sensor), peer: self.peer, change };
+        let event =
+            SensorEvent { time: clock::now(), sensor: Arc::clone(sensor), peer: Some(self.peer), change };
         self.shared.events.publish(Event::Sensor(Arc::new(event)));
     }
 }

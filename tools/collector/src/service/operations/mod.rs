@@ -138,6 +138,8 @@ operations! {
         -> Object("ChangedIncidents");
     /// Read the sensors and their state.
     ListSensors "list_sensors" Get "/api/v1/sensors" VIEWER, false, [] -> Object("SensorPage");
+    /// Read one sensor and the states that it has had.
+    ShowSensor "show_sensor" Get "/api/v1/sensors/{sensor}" VIEWER, false, [of::SENSOR_PATH] -> Object("SensorDetail");
     /// Read totals and the timeline.
     Stats "stats" Get "/api/v1/stats" VIEWER, false, [of::MINUTES] -> Object("Stats");
     /// Receive events.

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params, params_from_iter};
+use sentinel_alert::Severity;
 use sentinel_units::{Prefix, Timestamp};
 
 use super::batch::position;
@@ -15,7 +16,7 @@ use super::block::{block_of, first_row};
 use super::column::{self, DESTINATION, SOURCE};
 use super::row::{COLUMNS, from_row};
 use crate::clock::{from_micros, to_micros};
-use crate::model::{Incident, IncidentPage, IncidentSelection, IncidentWord};
+use crate::model::{Incident, IncidentPage, IncidentSelection, IncidentState, IncidentWord, SensorId};
 use crate::store::StoreError;
 use crate::store::alerts::column::count;
 use crate::store::alerts::query::among_sensors;
@@ -24,6 +25,21 @@ use crate::store::alerts::query::among_sensors;
 const MAX_SPARSE: i64 = 4_096;
 /// Blocks of the largest window.
 const MAX_WINDOW: i64 = 64;
+
+/// Open incidents that claim an attack (severity medium or above), by sensor; those that a user has resolved or called a false alarm
+/// do not count.
+///
+/// # Errors
+/// Errors of the database.
+pub(in crate::store) fn open_attacks(connection: &Connection) -> Result<Vec<(SensorId, u64)>, StoreError> {
+    let sql = "SELECT sensor, count(*) FROM incidents INDEXED BY incidents_open
+               WHERE phase = 0 AND severity >= ?1 AND state NOT IN (?2, ?3) GROUP BY sensor";
+    let dealt_with = [IncidentState::Resolved, IncidentState::FalseAlarm].map(column::state);
+    let values = params![column::severity(Severity::Medium), dealt_with[0], dealt_with[1]];
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(values, |row| Ok((SensorId(row.get(0)?), count(row.get(1)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
 
 /// Searches until the page is full, nothing is left, or the connection is interrupted, which is no error here: the page says how far
 /// it got.

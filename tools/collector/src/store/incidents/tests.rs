@@ -260,7 +260,7 @@ fn alerts_of_an_older_store_become_incidents() {
     assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), (1..=150).rev().collect::<Vec<_>>());
     assert_eq!(rows.iter().map(|row| row.messages).sum::<u64>(), 301);
     assert!(
-        matches!(schema::open_known(&path, &key(), 5), Err(StoreError::NewerSchema(7))),
+        matches!(schema::open_known(&path, &key(), 5), Err(StoreError::NewerSchema(8))),
         "an older program"
     );
 }
@@ -297,7 +297,7 @@ fn a_power_cut_at_any_point_leaves_incidents_and_position_in_agreement() {
         // Inside of a frame as well as at its end.
         let length = log.len() * cut / 40;
         std::fs::write(cut_directory.path().join("db-wal"), log.get(..length - length % 7).unwrap()).unwrap();
-        let Ok(mut cut) = schema::open_known(&path, &key(), 7) else { continue }; // before the tables were made
+        let Ok(mut cut) = schema::open_known(&path, &key(), 8) else { continue }; // before the tables were made
         if number(&cut, "SELECT count(*) FROM sensors") == 0 {
             continue;
         }
