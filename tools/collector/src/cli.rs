@@ -1,6 +1,7 @@
 //! The command line. Every setting is a flag and an environment variable.
 
 mod access;
+mod backup;
 
 use std::env::VarError;
 use std::fmt;
@@ -23,6 +24,7 @@ use crate::tls::CertificateFiles;
 use crate::watch::WatchOptions;
 use crate::{enroll, run, watch};
 use access::{AuditArguments, InitArguments, KeysAction, UsersAction};
+use backup::{BackupArguments, RestoreArguments};
 
 /// Collector of Sentinel: stores the alerts of many sensors, encrypted, and serves them.
 #[derive(Debug, Parser)]
@@ -75,6 +77,10 @@ enum Command {
         /// Name, number or public key of the sensor.
         sensor: String,
     },
+    /// Write store and keys into one encrypted file. The collector may run meanwhile.
+    Backup(BackupArguments),
+    /// Make a data directory from a backup, or check one.
+    Restore(RestoreArguments),
     /// Print alerts as they arrive.
     Watch(WatchArguments),
 }
@@ -145,13 +151,7 @@ struct StoreArguments {
 
 impl StoreArguments {
     fn files(&self) -> anyhow::Result<Files> {
-        // Not a flag: other users can read the arguments of a process.
-        let key = match std::env::var("SENTINEL_DB_KEY") {
-            Ok(key) => Some(key),
-            Err(VarError::NotPresent) => None,
-            Err(VarError::NotUnicode(_)) => bail!("SENTINEL_DB_KEY is not UTF-8"),
-        };
-        Ok(Files::locate(&self.data, key.as_deref())?)
+        Ok(Files::locate(&self.data, database_key()?.as_deref())?)
     }
 
     /// Files of a collector that exists: a misspelt directory must not become a new one.
@@ -163,6 +163,15 @@ impl StoreArguments {
             );
         }
         self.files()
+    }
+}
+
+/// Key of the database in the environment. Not a flag: other users can read the arguments of a process.
+fn database_key() -> anyhow::Result<Option<String>> {
+    match std::env::var("SENTINEL_DB_KEY") {
+        Ok(key) => Ok(Some(key)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => bail!("SENTINEL_DB_KEY is not UTF-8"),
     }
 }
 
@@ -313,6 +322,8 @@ impl Arguments {
                 let revoked = service::revoke_sensor(&store.existing_files()?, &Caller::Operator, &sensor)?;
                 print(&format!("revoked {}\n", revoked.name))
             }
+            Command::Backup(arguments) => arguments.execute(),
+            Command::Restore(arguments) => arguments.execute(),
             Command::Watch(arguments) => watch::watch(&WatchOptions {
                 key: watch::Key::find(
                     arguments.key_file.as_deref(),
@@ -368,7 +379,7 @@ impl SensorAction {
                     &operator_name(),
                 )?;
                 let runs = if runs == 1 { "1 unclean run".into() } else { format!("{runs} unclean runs") };
-                print(&format!("{runs} of {name} acknowledged\n"))
+                print(&format!("{runs} of {name} acknowledged, and its lost and missing alerts up to now\n"))
             }
             Self::Group { store, sensor, groups } => {
                 print(&access::set_groups(store.existing_files()?, &sensor, groups)?)

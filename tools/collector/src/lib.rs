@@ -21,6 +21,7 @@
 
 pub mod access;
 pub mod api;
+pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod configuration;

@@ -308,7 +308,10 @@ async fn the_key_of_the_collector_is_replaced_by_commands() {
     let unknown = output(&["sensors", "acknowledge", "b"], directory.path());
     assert!(text(&unknown.stderr).contains("there is no sensor \"b\"; there are a"));
     let known = output(&["sensors", "acknowledge", "a"], directory.path());
-    assert_eq!(text(&known.stdout), "0 unclean runs of a acknowledged\n");
+    assert_eq!(
+        text(&known.stdout),
+        "0 unclean runs of a acknowledged, and its lost and missing alerts up to now\n"
+    );
     assert!(
         text(&output(&["sensors", "rotate", "a"], directory.path()).stderr).contains("a is revoked already")
     );

@@ -31,6 +31,11 @@ impl Files {
         &self.directory
     }
 
+    /// The value for `PRAGMA key`.
+    pub(super) fn pragma(&self) -> &str {
+        self.key.pragma()
+    }
+
     /// The database.
     #[must_use]
     pub fn database(&self) -> PathBuf {

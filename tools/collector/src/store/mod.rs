@@ -14,6 +14,7 @@ pub(crate) mod access;
 mod alerts;
 mod checkpoint;
 pub(crate) mod collector_keys;
+mod copy;
 mod error;
 mod files;
 mod incidents;
@@ -37,6 +38,7 @@ mod telemetry;
 pub(crate) mod testing;
 mod writer;
 
+pub use copy::{StoreSummary, mark_restored, schema_version};
 pub use error::StoreError;
 pub use files::{DATABASE, Files};
 pub use indexer::{Indexer, IndexerSettings};

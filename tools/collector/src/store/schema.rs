@@ -26,6 +26,10 @@ const STEPS: [&str; 8] = [
     include_str!("schema_states.sql"),
 ];
 
+/// Version of the schema that this program writes.
+pub(super) const VERSION: i64 = 8;
+const _: () = assert!(STEPS.len() == 8, "VERSION is their number");
+
 /// Opens for reading and writing; creates the file and migrates its schema.
 ///
 /// # Errors

@@ -5,10 +5,10 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, TransactionBehavior, params};
 use sentinel_alert::AlertId;
 use sentinel_units::Timestamp;
-use sentinel_uplink::{PublicKey, RejectReason, Secret, Telemetry, TokenId};
+use sentinel_uplink::{Counter, PublicKey, RejectReason, Secret, Telemetry, TokenId};
 
 use super::alerts::column::{count, unsigned};
-use super::{StoreError, lineage, log_heads, telemetry};
+use super::{StoreError, alerts, lineage, log_heads, telemetry};
 use crate::clock::{from_micros, to_micros};
 use crate::model::{
     Acknowledgement, CopiedKey, Enrollment, KeyRole, Limit, RunEnds, Sensor, SensorId, SensorInfo,
@@ -325,7 +325,16 @@ pub(super) fn update_telemetry(
 ) -> Result<(), StoreError> {
     let sql = "UPDATE sensors SET telemetry = ?1, telemetry_at_us = ?2, last_seen_at_us = ?2 WHERE id = ?3";
     connection.prepare_cached(sql)?.execute(params![telemetry::encode(reading), to_micros(at), id.0])?;
-    Ok(())
+    // Only after a restore can a sensor have delivered more than is stored.
+    let sql = "SELECT current_boot FROM sensors WHERE id = ? AND missing_at_restore IS NOT NULL";
+    let boot: Option<Option<u32>> =
+        connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0)).optional()?;
+    match boot.flatten() {
+        Some(boot) => {
+            alerts::account::note_delivered(connection, id, boot, reading.value(Counter::RunDelivered))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Stores the time of the last sign of the sensor.

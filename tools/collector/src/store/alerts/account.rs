@@ -173,6 +173,36 @@ impl Account {
     }
 }
 
+/// Numbers by which one reading can raise the highest of a run.
+const MAX_NOTED: u64 = 100_000;
+
+/// Notes that a sensor has delivered `delivered` alerts of run `boot`, though fewer are stored: the store was restored from an earlier
+/// backup. The numbers up to there are missing.
+///
+/// # Errors
+/// Errors of the database.
+pub(in crate::store) fn note_delivered(
+    connection: &Connection,
+    sensor: SensorId,
+    boot: u32,
+    delivered: u64,
+) -> Result<(), StoreError> {
+    let run = load_run(connection, sensor, boot)?.unwrap_or_default();
+    let raised = Run { highest: delivered.min(run.highest.saturating_add(MAX_NOTED)), ..run };
+    if raised.highest <= run.highest {
+        return Ok(());
+    }
+    let sql = "INSERT INTO runs (sensor, boot, highest, stored, lost) VALUES (?, ?, ?, 0, 0)
+               ON CONFLICT (sensor, boot) DO UPDATE SET highest = excluded.highest";
+    connection.prepare_cached(sql)?.execute(params![sensor.0, boot, unsigned(raised.highest)])?;
+    let sql = "SELECT missing FROM sensors WHERE id = ?";
+    let missing: i64 = connection.prepare_cached(sql)?.query_row([sensor.0], |row| row.get(0))?;
+    let missing = count(missing).saturating_sub(run.missing()).saturating_add(raised.missing());
+    let sql = "UPDATE sensors SET missing = ? WHERE id = ?";
+    connection.prepare_cached(sql)?.execute(params![unsigned(missing), sensor.0])?;
+    Ok(())
+}
+
 /// The highest number of each run that `delivery` names.
 fn highest_numbers(delivery: &Delivery) -> BTreeMap<u32, u64> {
     let alerts = delivery.alerts.iter().map(|(id, _)| *id);

@@ -1,6 +1,6 @@
 //! Tables `alerts`, `unreadable`, `gaps`, `runs`, `totals` and `minutes`.
 
-mod account;
+pub(super) mod account;
 pub(super) mod column;
 mod conflict;
 pub(super) mod insert;
