@@ -3,7 +3,7 @@
 //! Figures of one sensor (last seen, losses) are in the store and read from there for each answer.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -174,6 +174,10 @@ pub struct Metrics {
     pub copied_keys: Counter,
     /// 1 while commits fail.
     pub store_failing: Gauge,
+    /// 1 while they fail because the disk is full.
+    pub disk_full: Gauge,
+    /// Error of the latest failed commit.
+    store_failure: Mutex<Option<Arc<str>>>,
     /// Stored alerts that are not yet part of an incident.
     pub index_behind: Gauge,
     /// Alerts and incidents that were deleted to keep a limit, by limit, since the store was made.
@@ -200,6 +204,8 @@ impl Metrics {
             unclean_runs: Counter::default(),
             unreadable: Counter::default(),
             store_failing: Gauge::default(),
+            disk_full: Gauge::default(),
+            store_failure: Mutex::default(),
             ingest_seconds: Histogram::new(buckets()),
             commit_seconds: Histogram::new(buckets()),
             store_errors: Counter::default(),
@@ -243,6 +249,11 @@ impl Metrics {
         );
         to.register("alerts_unreadable", "Alerts of kinds unknown to this version", self.unreadable.clone());
         to.register("store_failing", "1 while nothing can be stored", self.store_failing.clone());
+        to.register(
+            "disk_full",
+            "1 while nothing can be stored because the disk is full",
+            self.disk_full.clone(),
+        );
         let seconds = || Unit::Seconds;
         to.register_with_unit(
             "ingest",
@@ -308,6 +319,37 @@ impl Metrics {
                 series.set(i64::try_from(number).unwrap_or(i64::MAX));
             }
         }
+    }
+
+    /// Notes that a commit failed, and why.
+    pub fn set_store_failure(&self, error: String, is_disk_full: bool) {
+        self.store_errors.inc();
+        self.store_failing.set(1);
+        self.disk_full.set(i64::from(is_disk_full));
+        *self.store_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.into());
+    }
+
+    /// Notes that a commit succeeded.
+    pub fn clear_store_failure(&self) {
+        self.store_failing.set(0);
+        self.disk_full.set(0);
+    }
+
+    /// Reason why nothing is stored, with what that means; none if the latest commit succeeded.
+    #[must_use]
+    pub fn store_failure(&self) -> Option<String> {
+        const MEANS: &str = "nothing is acknowledged, and sensors keep their alerts";
+        if !self.is_store_failing() {
+            return None;
+        }
+        if self.disk_full.get() != 0 {
+            return Some(format!("the disk is full: {MEANS}; make room, or lower --keep-size"));
+        }
+        let error = self.store_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Some(format!(
+            "cannot be written: {}; {MEANS}",
+            error.as_deref().unwrap_or("the latest commit failed")
+        ))
     }
 
     /// Returns true if the latest commit failed.

@@ -298,6 +298,7 @@ sentinel_collector_start_time_seconds
 sentinel_collector_store_age_seconds
 sentinel_collector_store_bytes
 sentinel_collector_store_errors_total
+sentinel_collector_disk_full
 sentinel_collector_store_failing
 sentinel_sensor_duplicate{sensor="branch-7"}
 sentinel_sensor_key_copied{sensor="branch-7"}

@@ -281,7 +281,7 @@ pub fn health(health: &Health) -> Value {
         "uptime_s": health.uptime.as_secs(),
         "store": match &health.store {
             StoreHealth::Ok => "ok".into(),
-            StoreHealth::Unwritable => "cannot be written, sensors keep their alerts".into(),
+            StoreHealth::Unwritable(reason) => reason.clone(),
             StoreHealth::Unreadable(error) => error.to_string(),
             StoreHealth::Stalled(span) => format!("has not answered for {} s", span.as_secs()),
         },

@@ -25,8 +25,8 @@ pub struct Health {
 pub enum StoreHealth {
     /// Can be read, and the latest commit succeeded.
     Ok,
-    /// The latest commit failed; sensors keep their alerts.
-    Unwritable,
+    /// The latest commit failed for this reason; sensors keep their alerts.
+    Unwritable(String),
     /// Cannot be read.
     Unreadable(Arc<StoreError>),
     /// Has not answered for this time.
@@ -43,8 +43,7 @@ pub async fn health(service: &Service, caller: Caller) -> Result<Health, Service
     let store = match (&reading.error, reading.stale_for()) {
         (_, Some(span)) => StoreHealth::Stalled(span),
         (Some(error), None) => StoreHealth::Unreadable(Arc::clone(error)),
-        (None, None) if service.metrics.is_store_failing() => StoreHealth::Unwritable,
-        (None, None) => StoreHealth::Ok,
+        (None, None) => service.metrics.store_failure().map_or(StoreHealth::Ok, StoreHealth::Unwritable),
     };
     let uptime = clock::now().since(service.started);
     Ok(Health { store, uptime, sensors_connected: service.sessions.count() })

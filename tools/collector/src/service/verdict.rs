@@ -28,9 +28,9 @@ pub(super) async fn verdict(
 fn own_reasons(service: &Service) -> Vec<Reason> {
     let reason = |cause, next| Reason { sensor: None, state: None, cause, next };
     let mut reasons = Vec::new();
-    if service.metrics.is_store_failing() {
-        let cause = "the collector cannot store alerts; sensors keep theirs".into();
-        reasons.push(reason(cause, "look at GET /health and at the log; make room if the disk is full"));
+    if let Some(failure) = service.metrics.store_failure() {
+        let next = "make room on the disk of the collector, then look at GET /health and at its log";
+        reasons.push(reason(format!("the store: {failure}"), next));
     }
     let behind = service.metrics.index_behind.get();
     if behind > MAX_BEHIND {

@@ -48,6 +48,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Returns true if there is no room for more.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+
     /// Returns true if the same request can succeed later without being changed: full disk, locked file.
     #[must_use]
     pub fn is_temporary(&self) -> bool {

@@ -244,8 +244,7 @@ impl State {
     }
 
     fn record_failure(&mut self, error: &StoreError) {
-        self.metrics.store_errors.inc();
-        self.metrics.store_failing.set(1);
+        self.metrics.set_store_failure(error.to_string(), error.is_disk_full());
         if self.error_logged_at.is_none_or(|at| at.elapsed() > ERROR_LOG_INTERVAL) {
             self.error_logged_at = Some(Instant::now());
             self.log.error(format_args!("nothing can be stored, sensors keep their alerts: {error}"));
@@ -254,7 +253,7 @@ impl State {
 
     /// After a commit: replies to the connections, counts, and publishes.
     fn succeed(&mut self, jobs: Vec<Job>, results: Vec<JobResult>) {
-        self.metrics.store_failing.set(0);
+        self.metrics.clear_store_failure();
         if self.error_logged_at.take().is_some() {
             self.log.info(format_args!("the store takes alerts again"));
         }
@@ -361,6 +360,54 @@ mod tests {
         let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
         assert_eq!(log.matches("nothing can be stored").count(), 1, "{log}");
         assert_eq!(log.matches("takes alerts again").count(), 1, "{log}");
+    }
+
+    /// A file that may not grow is what a full disk is to the library; the pages that another connection gives back are room.
+    #[test]
+    fn a_full_disk_acknowledges_nothing_until_there_is_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let log = Log::open(Some(&directory.path().join("log"))).unwrap();
+        let metrics = Arc::new(Metrics::new(&AlertTotals::default()));
+        let other = open(&path);
+        other
+            .execute_batch(
+                "CREATE TABLE ballast (bytes BLOB); INSERT INTO ballast VALUES (zeroblob(1000000))",
+            )
+            .unwrap();
+        let connection = open(&path);
+        let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        let set: i64 =
+            connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get(0)).unwrap();
+        assert_eq!(set, pages);
+        let connections = (connection, schema::open_reader(&path, &key()).unwrap());
+        let (writer, handle) =
+            Writer::start(connections, limits(), EventBus::default(), Arc::clone(&metrics), log).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let stored =
+            || other.query_row("SELECT count(*) FROM alerts", [], |row| row.get::<_, u64>(0)).unwrap();
+        runtime.block_on(async {
+            let sender = handle.clone();
+            // Pages that are not full yet take the first ones; each of these is flushed, and then acknowledged.
+            let waiting = tokio::spawn(async move {
+                for seq in 1..=2_000 {
+                    sender.deliver(delivery(seq..=seq), "a".into(), Lane::Bulk).await.unwrap().unwrap();
+                }
+            });
+            while metrics.store_failure().is_none() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let text = metrics.store_failure().unwrap();
+            assert!(text.starts_with("the disk is full: nothing is acknowledged"), "{text}");
+            let before = stored();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert!(!waiting.is_finished() && stored() == before && metrics.disk_full.get() == 1);
+            other.execute_batch("DELETE FROM ballast").unwrap();
+            waiting.await.unwrap();
+        });
+        assert_eq!((metrics.store_failure(), metrics.disk_full.get(), stored()), (None, 0, 2_000));
+        drop(handle);
+        writer.join();
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(in crate::api) async fn show(call: Call) -> Answered {
     let health = health(&state.service, caller.clone()).await?;
     let status = match health.store {
         StoreHealth::Ok => StatusCode::OK,
-        StoreHealth::Unwritable | StoreHealth::Unreadable(_) | StoreHealth::Stalled(_) => {
+        StoreHealth::Unwritable(_) | StoreHealth::Unreadable(_) | StoreHealth::Stalled(_) => {
             StatusCode::SERVICE_UNAVAILABLE
         }
     };
