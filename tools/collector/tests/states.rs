@@ -1,8 +1,9 @@
 //! States of sensors and the verdict over them: no false calm, and no false alarm after a restart.
 
 #![expect(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "the lint spares test functions only, and what they call serves tests alone"
+    reason = "the lints spare test functions only, and what they call serves tests alone"
 )]
 
 mod support;

@@ -220,8 +220,8 @@ pub fn sensor_event(event: &SensorEvent) -> String {
         "peer": event.peer.map(|peer| peer.to_string()),
         "reason": reason,
     });
-    if let SensorChange::State(state, _) = &event.change {
-        object["state"] = state.name().into();
+    if let (SensorChange::State(state, _), Some(members)) = (&event.change, object.as_object_mut()) {
+        members.insert("state".into(), state.name().into());
     }
     object.to_string()
 }

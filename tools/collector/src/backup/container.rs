@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn every_length_comes_back() {
         for length in [0, 1, CHUNK_LEN - 1, CHUNK_LEN, CHUNK_LEN + 1, 3 * CHUNK_LEN] {
-            let text: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let text: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect();
             let bytes = sealed(&text);
             assert_eq!(opened(&bytes, "a passphrase").unwrap(), text);
             assert!(!bytes.windows(16).any(|window| length > 16 && window == &text[..16]));
@@ -391,7 +391,7 @@ mod tests {
             let is_right = if length == 0 {
                 matches!(error, BackupError::Foreign)
             } else {
-                matches!(error, BackupError::Cut(at) if at == length as u64)
+                matches!(error, BackupError::Cut(at) if at == position(length))
             };
             assert!(is_right, "{length}: {error}");
         }

@@ -44,7 +44,7 @@ impl Manifest {
     fn json(&self) -> String {
         let object = json!({
             "format": FORMAT,
-            "time_us": u64::try_from(self.at.as_micros()).unwrap_or(u64::MAX),
+            "time_us": self.at.as_micros(),
             "version": self.version,
             "schema": self.store.schema,
             "sensors": self.store.sensors,
