@@ -255,7 +255,10 @@ const OBJECTS: &[(&str, &[Member])] = &[
             ("state", Name(sensor_states), false),
         ],
     ),
-    ("SensorProblem", &[("state", Name(sensor_states), true), ("cause", Text, true), ("next_step", Text, true)]),
+    (
+        "SensorProblem",
+        &[("state", Name(sensor_states), true), ("cause", Text, true), ("next_step", Text, true)],
+    ),
     ("StateChange", &[("time", Time, true), ("state", Text, true), ("cause", Text, true)]),
     (
         "Reason",
