@@ -26,7 +26,7 @@ machine_packages=(busybox-static e2fsprogs iproute2 qemu-system-x86)
 web_packages=(chromium)
 # Other packages than Debian's bring npm with Node.
 command -v npm >/dev/null || web_packages+=(nodejs npm)
-package_packages=(busybox-static chromium dpkg lintian man-db signify-openbsd)
+package_packages=(busybox-static chromium dosfstools dpkg e2fsprogs lintian man-db signify-openbsd)
 pi_packages=(dosfstools e2fsprogs fdisk mtools openssh-client qemu-system-arm xz-utils)
 # What the image has: kernel, firmware of the Pi's boot loader, userland, SSH server with its libraries, time of day and zones.
 pi_system=(linux-image-arm64 raspi-firmware busybox-static dropbear-bin libc6 libcrypt1 libgmp10 libtomcrypt1 libtommath1 openntpd tzdata zlib1g)

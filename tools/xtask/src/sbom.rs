@@ -1,6 +1,6 @@
 //! List of the components of a program (software bill of materials), as `CycloneDX` 1.5 in JSON.
 //!
-//! Read first: CycloneDX 1.5 (ECMA-424, first edition), <https://github.com/package-url/purl-spec>.
+//! Read first: `CycloneDX` 1.5 (ECMA-424, first edition), <https://github.com/package-url/purl-spec>.
 //!
 //! Components are the packages that `cargo metadata` links for the released targets (`config/architectures.toml`), with the
 //! checksum of the lock file. Packages that only run while the program is built (build scripts, procedural macros, tests) are
