@@ -139,7 +139,9 @@ impl<'f> Guest<'f> {
 }
 
 fn emulator(board: Board, kernel: &Path, image: &Path, report: &Path) -> Command {
-    let mut command = Command::new(board.emulator);
+    // A judge that is killed leaves no machine behind.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", board.emulator]);
     command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
     command.args(board.hardware).args(["-m", &board.memory_mib.to_string()]);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(image);

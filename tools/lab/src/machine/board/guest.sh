@@ -63,12 +63,15 @@ is_open() {
 	sentinel status --json --config "$SETTINGS" 2>/dev/null | grep -q '"open":true'
 }
 
+seconds() {
+	cut -d. -f1 /proc/uptime
+}
+
 # Waits until COMMAND succeeds, 30 s at the longest.
 await() {
-	polls=0
+	deadline=$(($(seconds) + 30))
 	until "$@"; do
-		polls=$((polls + 1))
-		[ $polls -lt 300 ] || return 1
+		[ "$(seconds)" -lt $deadline ] || return 1
 		sleep 0.1
 	done
 }
@@ -155,6 +158,8 @@ trials() {
 	section network network
 	section check sentinel config check "$SETTINGS"
 	section sandbox sentinel selftest --sandbox --config "$SETTINGS"
+	# It tries what the filter of system calls refuses, and the kernel tells that.
+	section boot dmesg -c
 	cd /captures || return
 	# The settings file of the system has other thresholds: without --config it must show, with it it must not.
 	section control sentinel read syn-flood-at.pcap --alerts
@@ -172,8 +177,43 @@ trials() {
 	trial tiny mac-flood
 }
 
+# Name of each thread and its time on the processor in nanoseconds.
+threads() {
+	for task in /proc/"$process"/task/*; do
+		echo "$(cat "$task/comm") $(cut -d' ' -f1 "$task/schedstat")"
+	done
+}
+
+# counted NAME SPEED: time of the threads over a capture, after another one of the same traffic.
+counted() {
+	clean
+	section "$1.start" start
+	section "$1.warm" sentinel replay "/captures/$1-before.pcap" -i gen0 --speed "$2" --config "$SETTINGS"
+	sleep 1
+	section "$1.before" threads
+	section "$1.replay" sentinel replay "/captures/$1.pcap" -i gen0 --speed "$2" --config "$SETTINGS"
+	sleep 1
+	section "$1.after" threads
+	status "$1"
+	section "$1.stop" stop
+}
+
+instructions() {
+	section network network
+	clean
+	sentinel run --config "$SETTINGS" >/tmp/messages 2>&1 &
+	process=$!
+	sleep 3
+	section start.threads threads
+	section start.stop stop
+	while read -r name speed <&4; do
+		counted "$name" "$speed"
+	done 4</captures/list.counted
+}
+
 case $part in
 trials) trials ;;
+instructions) instructions ;;
 esac
 section kernel dmesg
 section end true

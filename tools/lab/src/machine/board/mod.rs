@@ -11,6 +11,7 @@
 
 mod budget;
 mod guest;
+mod instructions;
 mod judge;
 mod kind;
 mod report;
@@ -21,7 +22,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use budget::Limits;
 use guest::{Guest, Outside};
@@ -38,6 +39,8 @@ const OUTSIDE: [(&str, usize); 2] = [("icmp-flood-at", 0), ("victim-udp", 1)];
 const OTHERS: [&str; 4] = ["port-scan-ipv6", "credentials-ftp", "suspicious-port-4444", "mac-flood"];
 /// Time in which the trials end, on a busy host.
 const TRIALS: Duration = Duration::from_secs(400);
+/// Time in which the instructions are counted, a minute on an idle host.
+const COUNTS: Duration = Duration::from_secs(600);
 
 /// Files of an examination.
 #[derive(Debug)]
@@ -61,7 +64,19 @@ impl Examination {
         let budgets =
             fs::read_to_string(&self.budgets).with_context(|| self.budgets.display().to_string())?;
         let limits = Limits::read(&budgets, self.board.name)?;
-        print_checks(self.trials(&limits)?)
+        if limits.instructions.is_empty() {
+            print("no budget of instructions; they are not counted")?;
+            return print_checks(self.trials(&limits)?);
+        }
+        // At the same time: trials mostly wait, and counts do not depend on what else the host does.
+        let checks = std::thread::scope(|scope| {
+            let counting = scope.spawn(|| self.instructions(&limits));
+            let mut checks = self.trials(&limits)?;
+            let counted = counting.join().unwrap_or_else(|_| bail!("counting panicked"));
+            checks.extend(counted.unwrap_or_else(|error| vec![("instructions".to_owned(), Err(error))]));
+            anyhow::Ok(checks)
+        })?;
+        print_checks(checks)
     }
 
     fn guest<'f>(&self, folder: &'f Path) -> Result<Guest<'f>> {
@@ -93,8 +108,28 @@ impl Examination {
         guest.add_list("list.outside", &asked.collect::<Vec<_>>())?;
         guest.add_list("list.inside", &INSIDE.map(str::to_owned))?;
         let told = guest.run("trials", &[], &outside, TRIALS)?;
-        print(&format!("{}: {} s", self.board.name, told.seconds))?;
+        print(&format!("{}: trials took {} s", self.board.name, told.seconds))?;
         Ok(judge::all(&told.report, &told.left, &sent, &captures, limits))
+    }
+
+    /// Counts in a second machine, whose time is counted in instructions.
+    fn instructions(&self, limits: &Limits) -> Result<Vec<Checked>> {
+        let folder = tempfile::tempdir()?;
+        let mut guest = self.guest(folder.path())?;
+        let mut list = Vec::new();
+        for (traffic, frames, speed) in instructions::TRAFFIC {
+            let names = ["-before.pcap", ".pcap"].map(|end| format!("{}{end}", traffic.name()));
+            let [before, counted] = names.each_ref().map(|name| folder.path().join(name));
+            instructions::write(traffic, frames, &before, &counted)?;
+            for (name, path) in names.iter().zip([before, counted]) {
+                guest.add(name, &path)?;
+            }
+            list.push(format!("{} {speed}", traffic.name()));
+        }
+        guest.add_list("list.counted", &list)?;
+        let told = guest.run("instructions", &instructions::OPTIONS, &[], COUNTS)?;
+        print(&format!("{}: counting took {} s", self.board.name, told.seconds))?;
+        Ok(instructions::all(&told.report, limits))
     }
 }
 
