@@ -68,7 +68,7 @@ pub(crate) fn ask(run_dir: &Path) -> Result<String, Failure> {
     let path = status_socket::path(run_dir);
     let at = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => Failure::new(format!(
-            "{}: no sensor is running here; start it with 'sentinel run'",
+            "{}: no sensor is running here; start it with 'service sentinel-appliance start', or 'sentinel run'",
             path.display()
         )),
         _ => Failure::new(format!("{}: {error}", path.display())),
