@@ -10,13 +10,14 @@ use crate::files::Files;
 use crate::package::Package;
 
 /// Files of `rootfs/` and their modes.
-const FILES: [(&str, u32); 6] = [
+const FILES: [(&str, u32); 7] = [
     // The sensor reads it at SIGHUP as its own user; it holds no secrets.
     ("etc/config/sentinel-appliance", 0o644),
     ("etc/hotplug.d/iface/90-sentinel-appliance", 0o644),
     ("etc/init.d/sentinel-appliance", 0o755),
     ("etc/uci-defaults/90_sentinel-appliance", 0o644),
     ("lib/upgrade/keep.d/sentinel-appliance", 0o644),
+    ("lib/upgrade/sentinel-appliance.sh", 0o644),
     ("usr/libexec/rpcd/sentinel", 0o755),
 ];
 
