@@ -92,7 +92,8 @@ part_units() {
         sh -n "$script" || failed=1
         ! command -v shellcheck >/dev/null || shellcheck "$script" || failed=1
     done < <(git ls-files rootfs/etc/init.d rootfs/etc/uci-defaults rootfs/etc/hotplug.d rootfs/usr/libexec \
-        tools/lab/tests/openwrt/uci tools/lab/tests/openwrt/rc.common tools/image/src/debian \
+        rootfs/lib/upgrade/sentinel-appliance.sh tools/lab/tests/openwrt/uci tools/lab/tests/openwrt/rc.common \
+        tools/lab/tests/guides/enter.sh tools/lab/tests/guides/router tools/lab/tests/guides/debian tools/image/src/debian \
         tools/image/src/pi/rootfs/{clock,enroll,init,lease,network,sensor,stop,take-setup})
     if command -v systemd-analyze >/dev/null; then
         while IFS= read -r script; do
