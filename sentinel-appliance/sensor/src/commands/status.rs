@@ -29,6 +29,9 @@ pub(crate) struct Show {
     pub(crate) memory: bool,
 }
 
+/// Tables of the profile `tiny`, which a small device takes by itself.
+const TINY_KIB: u64 = 384;
+
 /// Lines of a serial terminal.
 const MAX_LINES: usize = 24;
 
@@ -140,10 +143,13 @@ impl StatusView {
         self.uplink(out)?;
         self.log(out)?;
         self.damage(out)?;
+        let tables = self.number("memory.tables_kib");
         writeln!(
             out,
-            "memory  {} resident, {} table entries evicted",
+            "memory  {} resident, tables {}{}, {} entries evicted",
             ByteCount(self.number("memory.resident_kib") * 1024),
+            ByteCount(tables * 1024),
+            if tables == TINY_KIB { " (tiny)" } else { "" },
             self.number("memory.evictions")
         )?;
         self.health(out)?;
@@ -424,7 +430,7 @@ mod tests {
                     "canary_frames_missed":0,"canary_problem":null},
         "restarts":{"since_boot":3,"latest":"killed","stopped":0,"killed":2,"power_lost":0,"watchdog":1},
         "set_aside":{"count":0,"settings":[]},
-        "memory":{"resident_kib":3456,"evictions":11,"incidents_closed_early":0,"tables":[
+        "memory":{"resident_kib":3456,"tables_kib":384,"evictions":11,"incidents_closed_early":0,"tables":[
             {"name":"flows","slots":8192,"bytes":655360}],"ring_kib":1024}}"#;
 
     #[test]
@@ -454,7 +460,7 @@ mod tests {
              \x20       daily limit of writes reached (log_daily_kib); new alerts stay in RAM\n\
              \x20       delivered alerts: sealed to abcdefghijklmnopqrstuvwxyz234567abcdefgh..\n\
              \x20       note: log has another size\n\
-             memory  3.3 MiB resident, 11 table entries evicted\n\
+             memory  3.3 MiB resident, tables 384.0 KiB (tiny), 11 entries evicted\n\
              health  canary 180 ms ago in 9 us; 3 restarts (killed)\n\
              rights  user root, seccomp on, landlock off; Landlock: this kernel has none"
         );

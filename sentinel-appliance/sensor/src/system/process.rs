@@ -5,6 +5,12 @@ pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
+/// Memory of this machine in KiB, without what the kernel keeps for itself.
+pub(crate) fn total_memory_kib() -> u64 {
+    let found = rustix::system::sysinfo();
+    u64::from(found.totalram) * u64::from(found.mem_unit) / 1024
+}
+
 /// Resident memory of this process in KiB (`VmRSS` of `/proc/self/status`); zero if `/proc` is not mounted.
 pub(crate) fn resident_kib() -> u64 {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return 0 };

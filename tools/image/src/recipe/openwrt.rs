@@ -45,6 +45,10 @@ pub fn appliance(source: &Source, architecture: &str, program: &[u8]) -> Result<
     for (path, mode) in FILES {
         files.file(path, mode, source.bytes(&format!("rootfs/{path}"))?)?;
     }
+    for board in &source.boards.program(architecture)?.boards {
+        let settings = source.bytes(&format!("config/boards/{board}.conf"))?;
+        files.file(&format!("usr/share/{NAME}/boards/{board}.conf"), 0o644, settings)?;
+    }
     files.file("usr/sbin/sentinel", 0o755, program)?;
     Ok(Package {
         name: NAME.into(),
