@@ -121,6 +121,7 @@ fn open(request: &Request, settings: &Settings) -> Result<Box<Opened>, Failure> 
         Box::leak(Box::new(FanoutGroup::new(settings.workers, u32::from_le_bytes([a, b, c, d]))));
     let (interfaces, prefixes) = open_interfaces(settings, fanout, request.waits_for_interfaces)?;
     let visibility = Visibility::new(settings.interface.clone());
+    visibility.at_start().iter().for_each(|advice| log::warn(format_args!("{advice}")));
     let canary = Canary::open(&settings.interface, settings.workers).map_err(|failure| failure.to_string());
     if let Err(problem) = &canary {
         log::warn(format_args!("no canary frames: {problem}"));

@@ -304,7 +304,8 @@ impl StatusView {
             None => writeln!(out, "visible not known yet: too little traffic")?,
         }
         match self.string("visibility.advice") {
-            Some(advice) => advice.split("; ").try_for_each(|part| writeln!(out, "        {part:.71}")),
+            // The commands of a line can be copied as they stand.
+            Some(advice) => advice.splitn(2, "; ").try_for_each(|part| writeln!(out, "    {part:.76}")),
             None => Ok(()),
         }
     }
@@ -449,8 +450,8 @@ mod tests {
              \x20       + 1 unsupported + 3 in the ring; 2 malformed, 5 truncated\n\
              filter  not port 22\n\
              visible 97 % of the bytes on these interfaces\n\
-             \x20       a flow table hides some\n\
-             \x20       switch it off\n\
+             \x20   a flow table hides some\n\
+             \x20   switch it off\n\
              alerts  9 raised + 5 of earlier runs = 7 delivered + 1 waiting + 6 lost\n\
              \x20       2 incidents open; 12 alerts in the log only (alert_daily_messages)\n\
              \x20       the run before was cut off; its alerts from 51 on may be lost\n\

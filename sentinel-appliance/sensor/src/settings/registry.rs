@@ -2,6 +2,7 @@
 //!
 //! Settings of the detectors come from [`DETECTORS`], which declares them for the engine too.
 
+use std::ffi::c_ulong;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -396,11 +397,11 @@ impl Default for Settings {
 }
 
 /// Memory up to which a device takes the profile `tiny` by itself, KiB: 64 MiB, of which the kernel does not report its own part.
-const SMALL_DEVICE_KIB: u64 = 64 * 1024;
+const SMALL_DEVICE_KIB: c_ulong = 64 * 1024;
 
 impl Settings {
     /// Sets the default of `memory_kib` on a device with `total_kib` of memory.
-    pub(super) fn default_memory(&mut self, total_kib: u64) {
+    pub(super) fn default_memory(&mut self, total_kib: c_ulong) {
         if let [(_, tiny), ..] = PROFILES
             && total_kib <= SMALL_DEVICE_KIB
         {

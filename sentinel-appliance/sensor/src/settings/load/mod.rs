@@ -1,6 +1,6 @@
 //! Layers of the settings: default < file < environment < flag.
 
-use std::ffi::OsString;
+use std::ffi::{OsString, c_ulong};
 use std::path::{Path, PathBuf};
 
 use super::lists::Lists;
@@ -141,7 +141,7 @@ struct Loader {
     omitted: u32,
     file: PathBuf,
     /// Memory of this machine.
-    machine_kib: u64,
+    machine_kib: c_ulong,
 }
 
 impl Loader {
@@ -556,7 +556,7 @@ config 'detector' brute_force
 
     #[test]
     fn a_device_of_64_mib_takes_the_tiny_profile_unless_told_otherwise() {
-        let sizes = |machine_kib: u64, flags: &[(&str, &str)]| {
+        let sizes = |machine_kib: c_ulong, flags: &[(&str, &str)]| {
             let loader = Loader { machine_kib, ..Loader::new(Path::new("F")) };
             let loaded = loader.finish(std::iter::empty(), &owned(flags), |_| false).unwrap();
             (loaded.settings.memory_kib, loaded.settings.ring_kib, loaded.is_default("memory_kib"))
