@@ -106,7 +106,7 @@ wiring::detectors! {
     contacts: FailedContacts<'m> { detects: [host_sweep: HostSweep], reads: [port_scan], table: contacts [ContactSet; share 4], needs: [Contacts, Icmp, Arp] }
     dga: Dga<'m> { detects: [dga: Dga], table: dga_hosts [HostNamesSet; share 2], list: dga_names [u32; entries 2_048], needs: [Payload(DNS)] }
     link_layer: LinkLayer<'m> { detects: [ndp_spoof: NdpSpoof, rogue_dhcp: RogueDhcp, rogue_ra: RogueRa, rogue_dns: RogueDns, dhcp_starvation: DhcpStarvation], reads: [arp_spoof], list: neighbours [Neighbour; entries 1024], needs: [Sender, Icmp, Arp] }
-    mac_flood: MacFlood<'m> { detects: [mac_flood: MacFlood], reads: [new_device, device_offline], list: mac_filter [u32; entries 1024], list: devices [Device; entries 128, tiny 48], needs: [Sender, Icmp, Arp] }
+    mac_flood: MacFlood<'m> { detects: [mac_flood: MacFlood], reads: [new_device, device_offline], list: mac_filter [u32; entries 1024], list: devices [Device; entries 128, tiny 40], needs: [Sender, Icmp, Arp] }
     names: Names<'m> { detects: [nxdomain_burst: NxdomainBurst, dns_rebinding: DnsRebinding, punycode_lookalike: PunycodeLookalike, fast_flux: FastFlux], reads: [dns_tunnel], list: dns_answers [AnsweredName; entries 256], needs: [Payload(DNS), UnansweredDatagrams] }
     beacon: Beacon<'m> { detects: [beacon: Beacon], reads: [dns_tunnel], list: beacon_pairs [Pair; entries 224, tiny 32], list: beacon_filters [u32; entries 2_048, tiny 384], needs: [Sender] }
     new_device: NewDevice { detects: [new_device: NewDevice], needs: [Elsewhere] }

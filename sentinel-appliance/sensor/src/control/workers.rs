@@ -18,7 +18,7 @@ use crate::settings::KernelSnap;
 use crate::system::wake::EventFd;
 use crate::terminal::log;
 use crate::worker::command::{COMMAND_QUEUE_LEN, Command, NumberedCommand, Reply};
-use crate::worker::devices::DeviceCell;
+use crate::worker::devices::DeviceKeeper;
 use crate::worker::kernel_filters::{FilterError, KernelFilters};
 use crate::worker::packet_memory::PacketMemory;
 use crate::worker::ring_set::FilterRejected;
@@ -46,7 +46,7 @@ pub(crate) struct OpenFilters {
 pub(crate) struct Workers {
     snapshots: SnapshotCells,
     /// Stations that the first worker knows.
-    devices: Option<&'static DeviceCell>,
+    devices: RefCell<Option<DeviceKeeper>>,
     handles: RefCell<Vec<WorkerHandle>>,
     /// Signalled by every worker after a reply.
     reply_event: EventFd,
@@ -109,7 +109,7 @@ impl FrameCounts {
 
 impl Workers {
     pub(crate) fn new(
-        (snapshots, devices): (SnapshotCells, Option<&'static DeviceCell>),
+        (snapshots, devices): (SnapshotCells, Option<DeviceKeeper>),
         handles: Vec<WorkerHandle>,
         reply_event: EventFd,
         kept_frames: usize,
@@ -118,7 +118,7 @@ impl Workers {
     ) -> Self {
         Self {
             snapshots,
-            devices,
+            devices: RefCell::new(devices),
             handles: RefCell::new(handles),
             reply_event,
             kept_frames,
@@ -131,7 +131,7 @@ impl Workers {
 
     /// Keeps the stations that the workers know in their file, if it is time or the end.
     pub(crate) fn save_devices(&self, state_dir: &Path, now: Uptime, is_end: bool) {
-        if let Some(devices) = self.devices {
+        if let Some(devices) = self.devices.borrow_mut().as_mut() {
             devices.save(state_dir, now, is_end);
         }
     }

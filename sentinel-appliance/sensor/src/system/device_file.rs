@@ -12,6 +12,9 @@ use crate::system::damage::{self, FileState};
 use crate::system::keys;
 use crate::terminal::failure::Failure;
 
+/// Station as the file has it.
+pub(crate) type DeviceBytes = [u8; Device::LEN];
+
 const FILE: &str = "devices";
 const MAGIC: &[u8; 8] = b"SENTDEV1";
 const CHECKSUM_LEN: usize = 16;
@@ -39,15 +42,14 @@ pub(crate) fn read(state_dir: &Path) -> Result<(Vec<Device>, bool), Failure> {
 ///
 /// # Errors
 /// Those of the file system; the file before stays.
-pub(crate) fn write(state_dir: &Path, devices: &[Device], is_complete: bool) -> Result<(), Failure> {
+pub(crate) fn write(state_dir: &Path, devices: &[DeviceBytes], is_complete: bool) -> Result<(), Failure> {
     keys::write_private(&state_dir.join(FILE), &encode(devices, is_complete))
 }
 
-fn encode(devices: &[Device], is_complete: bool) -> Vec<u8> {
+fn encode(devices: &[DeviceBytes], is_complete: bool) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.push(is_complete.into());
-    let kept = devices.iter().filter(|device| !device.is_free());
-    kept.take(MAX_DEVICES).for_each(|device| bytes.extend(device.to_bytes()));
+    devices.iter().take(MAX_DEVICES).for_each(|device| bytes.extend(device));
     bytes.extend(checksum(&bytes));
     bytes
 }
@@ -79,8 +81,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(read(directory.path()).unwrap(), (Vec::new(), false));
         for is_complete in [false, true] {
-            let mut written = devices();
-            written.push(Device::default());
+            let written: Vec<DeviceBytes> = devices().iter().map(Device::to_bytes).collect();
             write(directory.path(), &written, is_complete).unwrap();
             assert_eq!(read(directory.path()).unwrap(), (devices(), is_complete));
         }
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn every_change_and_every_cut_is_damage() {
         let directory = tempfile::tempdir().unwrap();
-        let good = encode(&devices(), true);
+        let good = encode(&devices().iter().map(Device::to_bytes).collect::<Vec<_>>(), true);
         let path = directory.path().join(FILE);
         for cut in 0..good.len() {
             assert!(decode(&good[..cut]).is_none(), "cut at {cut}");

@@ -38,7 +38,7 @@
 //! - `analyser`: engine of the detectors and its tables;
 //! - `siblings`: hand-off of ambiguous flows between workers;
 //! - `command`: commands and replies of the control thread; `snapshot`: counters for it;
-//! - `devices`: stations that are known, which outlive a restart;
+//! - `devices`: stations that are known, which outlive a restart, by a queue each way;
 //! - `pulse`: signs of life for the watchdog; `canary`: frames that go to it through the kernel;
 //! - `packet_memory`: newest frames, for `sentinel ctl packets`.
 

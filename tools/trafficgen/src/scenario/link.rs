@@ -135,7 +135,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "device-leaves",
         "a phone comes home in the evening, and after a week a random address goes for ever",
         |p| {
-            let is_evening: fn(Duration) -> bool = |at| !(7..18).contains(&(at.as_secs() / 3_600 % 24));
+            let is_evening: IsThere = |at| !(7..18).contains(&(at.as_secs() / 3_600 % 24));
             eight_days(
                 p,
                 &[(UNIVERSAL, |_| true), (UNIVERSAL + 1, is_evening), (6, |at| at < WEEK + HOUR * 6)],
@@ -422,9 +422,12 @@ fn visitors(parameters: &Parameters) -> Packets {
     timeline.play()
 }
 
+/// Returns true while a station is there.
+type IsThere = fn(Duration) -> bool;
+
 /// Eight days of stations that announce themselves every 55 minutes, at different times, as long as they are there: each by the last byte of its address, or that
 /// and [`UNIVERSAL`] for one with a universal hardware address.
-fn eight_days(parameters: &Parameters, stations: &[(u32, fn(Duration) -> bool)]) -> Packets {
+fn eight_days(parameters: &Parameters, stations: &[(u32, IsThere)]) -> Packets {
     let mut timeline = Timeline::default();
     for cycle in 0..209 {
         let at = SECOND * 3_300 * cycle;

@@ -506,7 +506,7 @@ mod tests {
         // Two hours of a house of 20 devices.
         for minute in (0..130_u64).step_by(5) {
             (0..20).for_each(|number| {
-                sensor.frame(minute * 60_000 + u64::from(number), &claim(known(number), number))
+                sensor.frame(minute * 60_000 + u64::from(number), &claim(known(number), number));
             });
         }
         let begin = 130 * 60_000;
