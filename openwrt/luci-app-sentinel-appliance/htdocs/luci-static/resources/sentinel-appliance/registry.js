@@ -188,10 +188,10 @@ return baseclass.extend({
 			{"allowed":"0 to 255","default":"8","help":"destinations without a DNS answer that an inside host may contact; with more of them its names are not seen, and a missing one says nothing","max":255,"min":0,"name":"unnamed","type":"number","unit":"destinations"},
 			{"allowed":"1 to 32 ports, each 1 to 65535","default":"53 123 500 853 3478 4500 5060 19302","help":"ports of services that are asked at regular times by their nature: contacts with them are left out","name":"ports","type":"list"}
 		]},
-		{"about":"Fires when a station of the inside network appears that was not seen since the start. Technique T1200. Defaults: common practice: an inventory of what is connected; RFC 9797 for addresses that change.","kind":"detector","name":"new_device","settings":[
+		{"about":"Fires when a station of the inside network appears that was not seen before. Technique T1200. Defaults: common practice: an inventory of what is connected; RFC 9797 for addresses that change.","kind":"detector","name":"new_device","settings":[
 			{"allowed":"on, off","default":"on","help":"whether the detector runs","name":"enabled","type":"switch"},
 			{"allowed":"info, low, medium, high, critical","default":"info","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]},
-			{"allowed":"10 to 604800","default":"600","help":"time after the start in which every station counts as known","max":604800,"min":10,"name":"learning_s","type":"number","unit":"s"},
+			{"allowed":"10 to 604800","default":"600","help":"time after the first start in which every station counts as known","max":604800,"min":10,"name":"learning_s","type":"number","unit":"s"},
 			{"allowed":"1 to 1000","default":"20","help":"new devices that are reported within a day","max":1000,"min":1,"name":"devices_a_day","type":"number","unit":"devices"}
 		]},
 		{"about":"Fires when a TCP connection between an inside host and an external one carries many bytes in one direction. Technique T1030. Defaults: common practice: 100 MiB.","kind":"detector","name":"large_transfer","settings":[
@@ -257,6 +257,12 @@ return baseclass.extend({
 		{"about":"Fires when a packet or first payload that the rules of its protocol, or the purpose of its port, rule out: a request with its destination as source, headers that have no room, SSH at a port of the web or of DNS, a tunnel at port 53. Technique T1571. Defaults: RFC 1122, RFC 9293, RFC 768, RFC 791, CERT advisory CA-1997-28.","kind":"detector","name":"protocol_anomaly","settings":[
 			{"allowed":"on, off","default":"on","help":"whether the detector runs","name":"enabled","type":"switch"},
 			{"allowed":"info, low, medium, high, critical","default":"medium","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]}
+		]},
+		{"about":"Fires when a device that was seen around the clock for days is silent. Technique T1529. Defaults: common practice: an inventory of what is connected; a week holds the habits of a household.","kind":"detector","name":"device_offline","settings":[
+			{"allowed":"on, off","default":"on","help":"whether the detector runs","name":"enabled","type":"switch"},
+			{"allowed":"info, low, medium, high, critical","default":"info","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]},
+			{"allowed":"3600 to 86400","default":"7200","help":"silence of a device that was always there, in whole half-hours","max":86400,"min":3600,"name":"silent_s","type":"number","unit":"s"},
+			{"allowed":"1 to 60","default":"7","help":"time around the clock after which a device counts as always there","max":60,"min":1,"name":"always_on_days","type":"number","unit":"days"}
 		]}
 	]
 });
