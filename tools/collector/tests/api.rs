@@ -70,6 +70,15 @@ async fn alerts_are_paged_without_holes_or_repeats() {
     assert_eq!(all, (1..=25).rev().collect::<Vec<_>>());
     let (_, answer) = get_json(collector.http, "/api/v1/alerts?after=25").await;
     assert_eq!(seqs(&answer), (26..=30).collect::<Vec<_>>(), "oldest first when following");
+    let (mut all, mut path) = (Vec::new(), "/api/v1/alerts?limit=7&after=3&kind=port_scan".to_owned());
+    loop {
+        let (status, answer) = get_json(collector.http, &path).await;
+        assert_eq!(status, 200, "{answer}");
+        all.extend(seqs(&answer));
+        let Some(next) = answer["next"].as_str() else { break };
+        path = format!("/api/v1/alerts?limit=7&kind=port_scan&cursor={next}");
+    }
+    assert_eq!(all, (4..=30).collect::<Vec<_>>(), "a cursor keeps the direction");
     let (_, answer) = get_json(collector.http, "/api/v1/alerts?limit=30").await;
     assert_eq!((seqs(&answer).len(), &answer["next"]), (30, &serde_json::Value::Null));
     collector.stop().await;

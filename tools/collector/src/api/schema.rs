@@ -116,7 +116,15 @@ const OBJECTS: &[(&str, &[Member])] = &[
             ("stored", Whole, true),
         ],
     ),
-    ("AlertPage", &[("alerts", List(&Object("Alert")), true), ("next", TEXT, true)]),
+    (
+        "AlertPage",
+        &[
+            ("alerts", List(&Object("Alert")), true),
+            ("next", TEXT, true),
+            ("partial", Flag, true),
+            ("reached", TIME, true),
+        ],
+    ),
     ("AlertsUnknown", &[("boot", Whole, true), ("from", Whole, true)]),
     ("AuditPage", &[("audit", List(&Object("AuditRow")), true), ("next", TEXT, true)]),
     (

@@ -9,8 +9,8 @@ use sentinel_uplink::{PublicKey, TokenId};
 
 use super::{Files, ReadLimits, ReadPool, StoreError, alerts, collector_keys, incidents, retention, sensors};
 use crate::model::{
-    AlertQuery, AlertRow, AlertTotals, Incident, IncidentChange, IncidentPage, IncidentSelection,
-    IncidentState, KeyPlan, MinuteCounts, RemovedCounts, Sensor, SensorId, StoredToken,
+    AlertQuery, AlertRow, AlertSearch, AlertTotals, Incident, IncidentChange, IncidentPage,
+    IncidentSelection, IncidentState, KeyPlan, MinuteCounts, RemovedCounts, Sensor, SensorId, StoredToken,
 };
 
 /// Look-ups of keys and tokens: microseconds each, by index. The handshakes under way bound those that wait.
@@ -50,7 +50,8 @@ pub struct StoreCounts {
 impl ReaderPool {
     /// Limits of reads that may pass over every stored alert. Two at a time: a search takes a processor for itself, and
     /// small machines have two to four.
-    pub const SEARCH: ReadLimits = ReadLimits { reading: 2, waiting: 32, deadline: Duration::from_secs(5) };
+    pub const SEARCH: ReadLimits =
+        ReadLimits { reading: 2, waiting: 32, deadline: Duration::from_millis(1_800) };
 
     /// Pools for the database of `files`, which must exist.
     #[must_use]
@@ -80,6 +81,18 @@ impl ReaderPool {
     /// The rows that `query` selects.
     pub(crate) async fn alerts(&self, query: AlertQuery) -> Result<Vec<AlertRow>, StoreError> {
         self.search.read(move |connection| alerts::query::select(connection, &query)).await
+    }
+
+    /// [`ReaderPool::alerts`] in the time that there is, and how far the search got: by row number, and by time of arrival.
+    pub(crate) async fn search_alerts(
+        &self,
+        query: AlertQuery,
+    ) -> Result<(AlertSearch, Option<Timestamp>), StoreError> {
+        let search = move |connection: &Connection| alerts::query::search(connection, &query);
+        let found = self.search.read(search).await?;
+        let Some(reached) = found.partial else { return Ok((found, None)) };
+        let time = self.overview.read(move |read| alerts::query::received_at(read, reached)).await?;
+        Ok((found, time))
     }
 
     /// [`ReaderPool::alerts`] for a read along the row numbers, without a filter: it passes over no row that it does not

@@ -131,7 +131,7 @@ operations! {
     ListMessages "list_messages" Get "/api/v1/incidents/{id}/messages" VIEWER, false, [of::INCIDENT_ID, of::LIMIT, of::CURSOR]
         -> Object("MessagePage");
     /// Set the state of an incident, or add a note.
-    ChangeIncident "change_incident" Patch "/api/v1/incidents/{id}" ANALYST, true, [of::INCIDENT_ID, of::STATE, of::NOTE]
+    ChangeIncident "change_incident" Patch "/api/v1/incidents/{id}" ANALYST, true, [of::INCIDENT_ID, of::STATE, of::NOTE, of::IF_MATCH]
         -> Object("IncidentDetail");
     /// Set states of incidents, or add a note to them.
     ChangeIncidents "change_incidents" Post "/api/v1/incidents/actions" ANALYST, true, [of::IDS, of::STATE, of::NOTE]
@@ -197,11 +197,7 @@ operations! {
 impl Declaration {
     /// Its parameters with those that every operation of its method has.
     pub fn all_parameters(&self) -> impl Iterator<Item = Parameter> + use<> {
-        let common = match self.method {
-            Method::Post => Some(of::IDEMPOTENCY_KEY),
-            Method::Patch => Some(of::IF_MATCH),
-            Method::Get | Method::Delete => None,
-        };
+        let common = (self.method == Method::Post).then_some(of::IDEMPOTENCY_KEY);
         self.parameters.iter().copied().chain(common)
     }
 }

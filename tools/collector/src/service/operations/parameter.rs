@@ -269,8 +269,7 @@ pub const IDEMPOTENCY_KEY: Parameter = Parameter::new(
     text(1, MAX_IDEMPOTENCY_KEY_LEN, "1 to 100 visible ASCII characters"),
     "A request that is repeated with it is not done again",
 );
-/// Parameter of each operation that changes something.
-pub const IF_MATCH: Parameter = Parameter::new(
+pub(super) const IF_MATCH: Parameter = Parameter::new(
     "If-Match",
     Place::Header,
     text(1, MAX_NAMING_LEN, "the ETag of an answer, or *"),
