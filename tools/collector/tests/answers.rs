@@ -334,7 +334,7 @@ const PROBLEMS: [(&str, u16, &str); 8] = [
     (
         "/api/v1/sensors?x=1",
         400,
-        r#"{"code":"unknown","error":"there is no parameter \"x\" here","parameter":"x","request":*}"#,
+        r#"{"allowed":["limit","cursor"],"code":"unknown","error":"there is no parameter \"x\" here","parameter":"x","request":*}"#,
     ),
     (
         "/api/v2",

@@ -195,6 +195,44 @@ async fn telemetry_reaches_sensors_and_metrics() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sensors_are_paged_without_holes_or_repeats() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = start(directory.path()).await;
+    for number in [3, 1, 7, 5, 9] {
+        enrolled(directory.path(), collector.listen, &format!("branch-{number}")).await;
+    }
+    eventually("all are listed", || async {
+        let (_, answer) = get_json(collector.http, "/api/v1/sensors").await;
+        answer["sensors"].as_array().unwrap().len() == 5
+    })
+    .await;
+    let (mut names, mut path) = (Vec::new(), "/api/v1/sensors?limit=2".to_owned());
+    loop {
+        let (status, answer) = get_json(collector.http, &path).await;
+        assert_eq!(status, 200, "{answer}");
+        let sensors = answer["sensors"].as_array().unwrap();
+        names.extend(sensors.iter().map(|sensor| sensor["name"].as_str().unwrap().to_owned()));
+        if names.len() == 2 {
+            // Before and behind the position: the first is not seen, and moves nothing.
+            for number in [0, 8] {
+                enrolled(directory.path(), collector.listen, &format!("branch-{number}")).await;
+            }
+            eventually("both are listed", || async {
+                let (_, answer) = get_json(collector.http, "/api/v1/sensors").await;
+                answer["sensors"].as_array().unwrap().len() == 7
+            })
+            .await;
+        }
+        let Some(next) = answer["next"].as_str() else { break };
+        path = format!("/api/v1/sensors?limit=2&cursor={next}");
+    }
+    assert_eq!(names, [1, 3, 5, 7, 8, 9].map(|number| format!("branch-{number}")));
+    let (status, answer) = get_json(collector.http, "/api/v1/sensors?cursor=5").await;
+    assert_eq!((status, &answer["parameter"]), (400, &"cursor".into()));
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stats_add_up() {
     let directory = tempfile::tempdir().unwrap();
     let (collector, _peer) = with_alerts(directory.path(), 7).await;

@@ -95,6 +95,16 @@ pub fn sensors(statuses: &[SensorStatus]) -> String {
     body
 }
 
+/// `{"sensors": [...], "next": "cursor" or null}`.
+#[must_use]
+pub fn sensor_page(statuses: &[SensorStatus], next: Option<&str>) -> String {
+    let mut body = sensors(statuses);
+    body.pop(); // the brace
+    let next = next.map_or_else(|| "null".into(), |next| format!("\"{next}\""));
+    let _ = write!(body, ",\"next\":{next}}}");
+    body
+}
+
 fn sensor(status: &SensorStatus) -> Value {
     let SensorStatus { sensor, state, session } = status;
     let session = session.as_ref();

@@ -258,7 +258,7 @@ const OBJECTS: &[(&str, &[Member])] = &[
             ("reason", TEXT, true),
         ],
     ),
-    ("SensorPage", &[("sensors", List(&Object("Sensor")), true)]),
+    ("SensorPage", &[("sensors", List(&Object("Sensor")), true), ("next", TEXT, false)]),
     (
         "Stats",
         &[

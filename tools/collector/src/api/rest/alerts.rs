@@ -6,7 +6,6 @@ use sentinel_alert::{Kind, Severity};
 
 use super::too_many_searches;
 use crate::api::call::{Answered, Call};
-
 use crate::api::parameters::Parameters;
 use crate::api::{Problem, cursor, render};
 use crate::model::{AlertPosition, AlertSelection};

@@ -137,7 +137,7 @@ operations! {
     ChangeIncidents "change_incidents" Post "/api/v1/incidents/actions" ANALYST, true, [of::IDS, of::STATE, of::NOTE]
         -> Object("ChangedIncidents");
     /// Read the sensors and their state.
-    ListSensors "list_sensors" Get "/api/v1/sensors" VIEWER, false, [] -> Object("SensorPage");
+    ListSensors "list_sensors" Get "/api/v1/sensors" VIEWER, false, [of::SENSORS_LIMIT, of::CURSOR] -> Object("SensorPage");
     /// Read totals and the timeline.
     Stats "stats" Get "/api/v1/stats" VIEWER, false, [of::MINUTES] -> Object("Stats");
     /// Receive events.

@@ -159,6 +159,11 @@ const CODE: Shape = text(0, MAX_SECRET_LEN, "a code");
 
 pub(super) const LIMIT: Parameter =
     Parameter::query("limit", number(1, 1_000, Some(100)), "Entries of the page");
+pub(super) const SENSORS_LIMIT: Parameter = Parameter::query(
+    "limit",
+    number(1, 1_000, None),
+    "Entries of the page; without it and a cursor all are given",
+);
 pub(super) const CURSOR: Parameter =
     Parameter::query("cursor", Shape::Cursor, "Position: `next` of the page before, with the same filters");
 pub(super) const AFTER: Parameter =
