@@ -20,6 +20,7 @@
 #   bench   CPU time, instructions, live rate and memory of that program, with few packets, against ci/budgets.toml
 #   cross   size, registers after system calls and alerts on big-endian MIPS, and the unit tests of the crates without I/O,
 #           under qemu-user
+#   machine the program on a booted little-endian MIPS board (ci/machine.sh), two minutes and the build of the program
 #   fuzz    each fuzz target for ${SENTINEL_FUZZ_SECONDS:-60} seconds (cargo-fuzz and a nightly tool chain); not in `all`
 #
 # `all` is all but fuzz. With CI=true missing packages are installed by ci/install.sh; otherwise they are only listed. A part
@@ -27,7 +28,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
-everything=(fmt lint layers units advisories docs test web smoke lab corpus size bench cross)
+everything=(fmt lint layers units advisories docs test web smoke lab corpus size bench cross machine)
 skipped_code=77
 
 # Debian's cargo, which the cross-build needs, may be first in PATH; it has neither clippy nor rustfmt.
@@ -39,7 +40,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD
 
 usage() {
-    sed -n '2,28s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,27s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -91,7 +92,8 @@ part_units() {
         sh -n "$script" || failed=1
         ! command -v shellcheck >/dev/null || shellcheck "$script" || failed=1
     done < <(git ls-files rootfs/etc/init.d rootfs/etc/uci-defaults rootfs/etc/hotplug.d rootfs/usr/libexec \
-        tools/lab/tests/openwrt/uci tools/lab/tests/openwrt/rc.common tools/image/src/debian \
+        rootfs/lib/upgrade/sentinel-appliance.sh tools/lab/tests/openwrt/uci tools/lab/tests/openwrt/rc.common \
+        tools/lab/tests/guides/enter.sh tools/lab/tests/guides/router tools/lab/tests/guides/debian tools/image/src/debian \
         tools/image/src/pi/rootfs/{clock,enroll,init,lease,network,sensor,stop,take-setup})
     if command -v systemd-analyze >/dev/null; then
         while IFS= read -r script; do
@@ -191,6 +193,10 @@ part_bench() {
 
 part_cross() {
     needs cross && ci/cross.sh light && ci/cross.sh --tests light
+}
+
+part_machine() {
+    needs base && ci/machine.sh mipsel
 }
 
 part_fuzz() {

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Installs the packages that the checks need beside Rust, on Debian 12 and its derivatives.
 #
-#   ci/install.sh base|cross|machine|packages|pi|web|all   install what is missing (root, or sudo without a password)
-#   ci/install.sh --check base|cross|machine|packages|pi|web|all    install nothing; list what is missing and the command that installs it
-#   ci/install.sh --folder machine|pi               print the folder of the kernel for machines, of the packages for the Pi
+#   ci/install.sh PART   install what is missing (root, or sudo without a password)
+#   ci/install.sh --check PART    install nothing; list what is missing and the command that installs it
+#   ci/install.sh --folder machine|machine-BOARD|pi    print the folder of the kernel for machines, of the packages for the Pi
+#
+# PART is base, cross, machine, machine-mipsel, machine-armv7, machine-aarch64, packages, pi, web or all.
 #
 # base:  a C compiler and OpenSSL for the encrypted store, and the tools of the tests (tcpdump, valgrind, ip, ethtool)
 # cross: Rust with the source of its standard library, zig as C compiler and linker, and qemu-user to run the programs
 # machine: qemu, busybox, and a kernel that is unpacked below the cache and not installed; not in `all`
+# machine-BOARD: the same for a board of another architecture, with the busybox of that architecture; not in `all`
 # web: Chromium, and Node with npm unless they are there, for the collector's page; not in `all`
 # packages: what tests of packages and of the router's page use where it is installed; not in `all`
 # pi: Debian packages that the image of the Raspberry Pi is made of, unpacked below the cache and not installed, and what makes
@@ -26,7 +29,7 @@ machine_packages=(busybox-static e2fsprogs iproute2 qemu-system-x86)
 web_packages=(chromium)
 # Other packages than Debian's bring npm with Node.
 command -v npm >/dev/null || web_packages+=(nodejs npm)
-package_packages=(busybox-static chromium dpkg lintian man-db signify-openbsd)
+package_packages=(busybox-static chromium dosfstools dpkg e2fsprogs lintian man-db signify-openbsd)
 pi_packages=(dosfstools e2fsprogs fdisk mtools openssh-client qemu-system-arm xz-utils)
 # What the image has: kernel, firmware of the Pi's boot loader, userland, SSH server with its libraries, time of day and zones.
 pi_system=(linux-image-arm64 raspi-firmware busybox-static dropbear-bin libc6 libcrypt1 libgmp10 libtomcrypt1 libtommath1 openntpd tzdata zlib1g)
@@ -37,12 +40,24 @@ python_packages=(ziglang==0.15.2 cargo-zigbuild==0.24.0)
 
 cache=${SENTINEL_CACHE:-${HOME:-/root}/.cache/sentinel}
 venv=$cache/venv
-kernel=$cache/machine
 pi=$cache/pi
 
 usage() {
-    sed -n '2,17s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,20s/^# \{0,1\}//p' "$0" >&2
     exit 2
+}
+
+# board PART: sets what the kernel of a machine is, and of which architecture if it is not this machine's.
+board() {
+    kernel=$cache/$1
+    architecture=
+    case $1 in
+        machine) return ;;
+        machine-mipsel) architecture=mipsel kernel_package='^linux-image-6[.]1[.]0-[0-9]+-4kc-malta$' emulator=qemu-system-mips ;;
+        machine-armv7) architecture=armhf kernel_package='^linux-image-6[.]1[.]0-[0-9]+-armmp$' emulator=qemu-system-arm ;;
+        machine-aarch64) architecture=arm64 kernel_package='^linux-image-6[.]1[.]0-[0-9]+-arm64$' emulator=qemu-system-arm ;;
+        *) return 1 ;;
+    esac
 }
 
 missing_packages() {
@@ -97,9 +112,36 @@ install_python() {
     quietly "$venv/bin/pip" install --disable-pip-version-check "$@"
 }
 
+# Files of a foreign architecture that a machine of it needs: apt with lists and a status of its own, because dpkg shall not
+# know the architecture. Of the 180 MB of a kernel package, the few modules of a bridge on virtio.
+install_foreign_kernel() {
+    local apt=$cache/apt-$architecture files folder patterns=() real
+    local options=(-q -o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture" -o "Dir::State::Lists=$apt/lists"
+        -o "Dir::Cache=$apt/cache" -o "Dir::State::Status=$apt/status" -o APT::Sandbox::User=root -o Acquire::Retries=3)
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+    : >"$apt/status"
+    # A list that a mirror is just renewing does not matter if another one has the packages.
+    quietly apt-get "${options[@]}" update || echo "ci/install.sh: going on with the package lists that arrived" >&2
+    real=$(apt-cache "${options[@]}" search --names-only "$kernel_package" | cut -d' ' -f1 | sort -V | tail -n 1)
+    [[ -n $real ]] || { echo "ci/install.sh: no package matches $kernel_package" >&2; return 1; }
+    folder=$(mktemp -d)
+    (cd "$folder" && quietly apt-get "${options[@]}" download "$real" busybox-static) || return
+    mkdir "$folder/tree"
+    dpkg-deb --fsys-tarfile "$folder"/busybox-static_*.deb | tar -x -C "$folder/tree" ./bin/busybox || return
+    for files in 'net/*/*' 'drivers/net/*.ko' 'drivers/net/ethernet/*/*' 'drivers/virtio/*' 'drivers/char/*.ko' 'drivers/char/hw_random/*'; do
+        patterns+=("./lib/modules/*/kernel/$files")
+    done
+    dpkg-deb --fsys-tarfile "$folder"/linux-image-*.deb |
+        tar -x -C "$folder/tree" --wildcards --no-wildcards-match-slash './boot/vmlinuz-*' "${patterns[@]}" || return
+    rm -rf "$kernel" "$apt/lists" "$apt/cache"
+    mv "$folder/tree" "$kernel"
+    rm -rf "$folder"
+}
+
 # The package is a name for the newest kernel; what it depends on has the files.
 install_kernel() {
     local real folder
+    [[ -z $architecture ]] || { install_foreign_kernel; return; }
     real=$(apt-cache depends "$kernel_package" | sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1)
     folder=$(mktemp -d)
     (cd "$folder" && quietly apt-get -q download "${real:-$kernel_package}" && dpkg -x ./*.deb tree) || return
@@ -144,11 +186,13 @@ install_pi() {
 
 if [[ ${1:-} == --folder ]]; then
     [[ $# -eq 2 ]] || usage
-    case $2 in
-        machine) echo "$kernel" ;;
-        pi) echo "$pi" ;;
-        *) usage ;;
-    esac
+    if [[ $2 == pi ]]; then
+        echo "$pi"
+    elif board "$2"; then
+        echo "$kernel"
+    else
+        usage
+    fi
     exit
 fi
 check_only=no
@@ -164,7 +208,8 @@ want_pi=no
 case $1 in
     base) wanted=("${base_packages[@]}") ;;
     cross) wanted=("${cross_packages[@]}") want_python=yes ;;
-    machine) wanted=("${machine_packages[@]}") want_kernel=yes ;;
+    machine) wanted=("${machine_packages[@]}") want_kernel=yes && board machine ;;
+    machine-*) board "$1" || usage; wanted=("$emulator") want_kernel=yes ;;
     web) wanted=("${web_packages[@]}") ;;
     packages) wanted=("${package_packages[@]}") ;;
     pi) wanted=("${pi_packages[@]}") want_pi=yes ;;

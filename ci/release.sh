@@ -91,8 +91,11 @@ twice() {
     [[ $with_image == yes ]] || arguments+=(--no-image)
     folder=$(mktemp -d)
     one=$folder/one other=$folder/a-longer-name/other
+    # Both before the first release is made: the commit must not change in between.
     for checkout in "$one" "$other"; do
         git clone --quiet --no-hardlinks . "$checkout"
+    done
+    for checkout in "$one" "$other"; do
         # The variable would keep the tools of the first checkout for the second.
         env -u CARGO_TARGET_DIR "$checkout/ci/release.sh" "${arguments[@]}" "$checkout/release" | tail -n 1
         rm -rf "$checkout/target"

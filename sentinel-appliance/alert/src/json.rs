@@ -44,6 +44,9 @@ pub fn write_members(alert: &Alert, id: Option<AlertId>, out: &mut impl Write) -
     write!(out, ",\"suppressed\":{},\"technique\":\"{}\"", alert.suppressed, kind.technique())?;
     if let Some(mac) = subject.mac {
         write!(out, ",\"src_mac\":\"{mac}\"")?;
+        if let Some(name) = crate::summary::named_vendor(alert) {
+            write!(out, ",\"src_vendor\":\"{name}\"")?;
+        }
     }
     if let Some(host) = &subject.host {
         out.write_str(",\"host\":")?;
@@ -169,6 +172,9 @@ fn evidence(evidence: &Evidence, out: &mut impl Write) -> fmt::Result {
              \"hosts\":{hosts},\"named\":{is_named},\"dst_prefix_bits\":{prefix_bits}"
         ),
         Evidence::Device { is_random } => write!(out, "\"random_mac\":{is_random}"),
+        Evidence::Stations { count, days, silent_s } => {
+            write!(out, "\"count_at_least\":{count},\"days\":{days},\"silent_s\":{silent_s}")
+        }
         Evidence::Damage { what } => {
             out.write_str("\"damage\":")?;
             string(what, out)

@@ -140,6 +140,8 @@ kinds! {
     MaliciousFingerprint { "malicious_fingerprint", "Malicious fingerprint", Magenta, "T1573.002" },
     /// A packet or a first payload that breaks the rules of its protocol or port. Non-Standard Port.
     ProtocolAnomaly { "protocol_anomaly", "Protocol anomaly", Blue, "T1571" },
+    /// A station that was seen around the clock is silent. System Shutdown/Reboot.
+    DeviceOffline { "device_offline", "Silent device", Magenta, "T1529" },
 }
 
 /// Colour of a kind in a terminal: that of the protocol which its alerts are about, as packets are printed (TCP blue, UDP
@@ -355,6 +357,10 @@ tests! {
     Malformed { ProtocolAnomaly, "malformed", "sent packets that break the rules of their protocol", "to" },
     /// [`Kind::ProtocolAnomaly`]: connections or flows to a port whose first payload is of another protocol.
     OtherProtocol { ProtocolAnomaly, "other_protocol", "spoke another protocol than that of the port", "with" },
+    /// [`Kind::NewDevice`]: stations that are not told one by one.
+    NewDevices { NewDevice, "further_devices", "or more further devices not seen before, which are not told one by one", "at" },
+    /// [`Kind::DeviceOffline`]: time since a station was seen that was always seen before.
+    DeviceOffline { DeviceOffline, Kind::DeviceOffline.name(), "devices", "at" },
 }
 
 impl Test {

@@ -17,10 +17,12 @@ mod kind;
 mod summary;
 #[doc(hidden)]
 pub mod testing;
+mod vendor;
 pub mod wire;
 
 pub use kind::{Colour, Kind, ParseSeverityError, Phase, Severity, Test};
 pub use summary::Summary;
+pub use vendor::vendor;
 
 use sentinel_units::{Address, ByteCount, Mac, Port, Timestamp};
 
@@ -251,6 +253,15 @@ pub enum Evidence {
         count: u64,
         /// Its name; empty if they differ in it. Never taken from traffic.
         what: ShortName,
+    },
+    /// Stations of the inside network: those that went silent, or new ones that are not told one by one.
+    Stations {
+        /// Stations at least.
+        count: u32,
+        /// Days without a break for which each of them was seen before; zero for new ones.
+        days: u32,
+        /// Time since each of them was seen last, in seconds, at least; zero for new ones.
+        silent_s: u32,
     },
 }
 

@@ -4,7 +4,7 @@ use core::fmt;
 
 use sentinel_units::ByteCount;
 
-use crate::{Alert, Evidence, Kind, Phase, Subject, Test};
+use crate::{Alert, Evidence, Kind, Phase, Subject, Test, vendor};
 
 /// Displays an alert as one sentence of fixed words, numbers, addresses and names.
 ///
@@ -20,6 +20,9 @@ impl fmt::Display for Summary<'_> {
         if let Evidence::Damage { what } = &alert.evidence {
             // About the sensor: nobody in the traffic acted.
             return write!(out, "state of the sensor damaged: {}", Printable(what));
+        }
+        if let Evidence::Stations { count, days, silent_s } = alert.evidence {
+            return stations(alert, count, (days, silent_s), out);
         }
         match (subject.source, &alert.evidence) {
             (Some(source), _) => write!(out, "{source} ")?,
@@ -158,11 +161,40 @@ fn action(alert: &Alert, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(out, ", {mac}")?;
             }
             out.write_str(if *is_random { " (random)" } else { "" })?;
+            named_vendor(alert).map_or(Ok(()), |name| write!(out, " ({name})"))?;
             host.as_ref().map_or(Ok(()), |name| write!(out, ", which calls itself {}", Printable(name)))
         }
         // Written as a whole by the caller.
-        Evidence::Damage { .. } => Ok(()),
+        Evidence::Damage { .. } | Evidence::Stations { .. } => Ok(()),
     }
+}
+
+/// Vendor of the source, in alerts about devices.
+pub(crate) fn named_vendor(alert: &Alert) -> Option<&'static str> {
+    let is_device = matches!(alert.evidence, Evidence::Device { .. } | Evidence::Stations { .. });
+    alert.subject.mac.filter(|_| is_device).and_then(vendor)
+}
+
+/// Writes the sentence about stations.
+fn stations(
+    alert: &Alert,
+    count: u32,
+    (days, silent_s): (u32, u32),
+    out: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    if alert.test == Test::NewDevices {
+        return write!(out, "{count} {}", alert.test.counted());
+    }
+    match (alert.subject.mac, alert.subject.source) {
+        (Some(mac), source) => {
+            write!(out, "{mac}")?;
+            named_vendor(alert).map_or(Ok(()), |name| write!(out, " ({name})"))?;
+            source.map_or(Ok(()), |address| write!(out, ", last seen as {address},"))?;
+            out.write_str(" is silent")?;
+        }
+        (None, _) => write!(out, "{count} {} are silent", alert.test.counted())?,
+    }
+    write!(out, " for {} minutes or longer, after {days} days around the clock", silent_s / 60)
 }
 
 /// Writes the verb and what a list says of a contact.

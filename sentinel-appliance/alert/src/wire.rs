@@ -214,6 +214,11 @@ enum WireEvidence<'a> {
         count: u64,
         what: &'a str,
     },
+    Stations {
+        count: u32,
+        days: u32,
+        silent_s: u32,
+    },
 }
 
 impl<'a> From<&'a Evidence> for WireEvidence<'a> {
@@ -258,6 +263,7 @@ impl<'a> From<&'a Evidence> for WireEvidence<'a> {
                 Self::Rhythm { contacts, period_s, deviation_percent, hosts, is_named, prefix_bits }
             }
             Evidence::Device { is_random } => Self::Device { is_random },
+            Evidence::Stations { count, days, silent_s } => Self::Stations { count, days, silent_s },
         }
     }
 }
@@ -310,6 +316,7 @@ impl TryFrom<WireEvidence<'_>> for Evidence {
                 Self::Rhythm { contacts, period_s, deviation_percent, hosts, is_named, prefix_bits }
             }
             WireEvidence::Device { is_random } => Self::Device { is_random },
+            WireEvidence::Stations { count, days, silent_s } => Self::Stations { count, days, silent_s },
         })
     }
 }
@@ -359,7 +366,7 @@ pub(crate) mod tests {
     use crate::Kind;
     use crate::testing::sample;
 
-    pub(crate) fn every_evidence() -> [Evidence; 16] {
+    pub(crate) fn every_evidence() -> [Evidence; 18] {
         let long = ShortName::try_from("x".repeat(64).as_str()).unwrap();
         [
             sample().evidence,
@@ -403,6 +410,11 @@ pub(crate) mod tests {
                 prefix_bits: 128,
             },
             Evidence::Device { is_random: true },
+            Evidence::Observed {
+                count: u64::MAX,
+                what: ShortName::try_from("x".repeat(64).as_str()).unwrap(),
+            },
+            Evidence::Stations { count: u32::MAX, days: u32::MAX, silent_s: u32::MAX },
         ]
     }
 

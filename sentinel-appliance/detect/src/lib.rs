@@ -51,6 +51,7 @@ pub use detectors::payload::icmp_tunnel::EchoPair;
 pub use detectors::payload::watch::Watch;
 pub use detectors::scan::contact_table::ContactSet;
 pub use detectors::source_table::{SourceActivity, SourceActivitySet};
+pub use detectors::spoof::device_table::Device;
 pub use detectors::transfer::exfiltration::{EgressBytes, EgressBytesSet};
 pub use detectors::transfer::large::Transfer;
 pub use detectors::{Configs, DETECTORS, TableCapacities, Tables};

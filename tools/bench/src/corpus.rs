@@ -15,9 +15,8 @@ use anyhow::{Context, Result, ensure};
 use sentinel_capture::Frame;
 use sentinel_capture::file::{MAX_FRAME, Reader};
 use sentinel_capture::write::PcapWriter;
+use sentinel_trafficgen::stream::WRITE_BYTES;
 use sentinel_units::{LinkType, Timestamp};
-
-use crate::traffic::WRITE_BYTES;
 
 /// Captures that are replayed at the same time.
 const CONCURRENT: usize = 16;

@@ -7,12 +7,12 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use sentinel_trafficgen::stream::Traffic;
 
 use crate::instructions::{PACKETS, Run, totals, valgrind_is_installed};
 use crate::output;
 use crate::report::per;
 use crate::settings::Settings;
-use crate::traffic::Traffic;
 
 /// First line of the table.
 const HEAD: &str =

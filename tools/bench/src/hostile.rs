@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use sentinel_trafficgen::stream::Traffic;
 use serde_json::{Map, Value, json};
 
 use crate::instructions::{self, PACKETS};
 use crate::path;
 use crate::report::Report;
-use crate::traffic::Traffic;
 
 /// Measures every kind of [`Traffic::HOSTILE`] against [`Traffic::Mixed`].
 pub(crate) fn measure(sentinel: &Path, packets: u32, rounds: u32, report: &mut Report) -> Result<()> {

@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use sentinel_trafficgen::stream::Traffic;
 use serde_json::{Value, json};
 
 use crate::child;
 use crate::report::{Report, per};
-use crate::traffic::Traffic;
 
 /// Packets of the short capture, which fill tables and caches before those that are counted.
 const WARM_UP: u32 = 1_000;

@@ -7,8 +7,8 @@
 //! It never uses the machine's own interfaces: `live`, `memory` and `latency` work in a network namespace that they create
 //! and delete.
 //!
-//! The map: [`traffic`] generates captures, [`corpus`] merges them, [`child`] runs programs and measures their cost,
-//! [`peers`] holds the command lines of other programs, [`touch`] is the read floor, [`wire`] is a namespace with a sender and
+//! The map: [`stream`](sentinel_trafficgen::stream) generates captures, [`corpus`] merges them, [`child`] runs programs and
+//! measures their cost, [`peers`] holds the command lines of other programs, [`touch`] is the read floor, [`wire`] is a namespace with a sender and
 //! a receiver, [`settings`] reads the settings of the program under test. [`path`], [`instructions`], [`hostile`], [`live`],
 //! [`mod@snap`], [`memory`], [`latency`] and [`accuracy`] are the benches. [`budget`] compares figures with `ci/budgets.toml`, [`report`]
 //! collects them, [`output`] prints.
@@ -30,7 +30,6 @@ mod report;
 mod settings;
 mod snap;
 mod touch;
-mod traffic;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +38,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
+use sentinel_trafficgen::stream::Traffic;
 
 use crate::accuracy::form::Form;
 use crate::accuracy::households::HouseholdOptions;
@@ -46,7 +46,6 @@ use crate::accuracy::{AccuracyOptions, Suite};
 use crate::peers::Peer;
 use crate::report::Report;
 use crate::settings::Settings;
-use crate::traffic::Traffic;
 use crate::wire::count_ring::count_ring;
 use crate::wire::pattern::Pattern;
 use crate::wire::probe::probe;

@@ -83,7 +83,7 @@ pub(crate) fn measure(name: &str, file: &Path, snap_bytes: u32, report: &Report)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::Traffic;
+    use sentinel_trafficgen::stream::Traffic;
 
     #[test]
     fn bulk_segments_are_cut_and_dns_messages_are_not() {

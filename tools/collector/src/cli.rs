@@ -7,11 +7,14 @@ use std::env::VarError;
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
+use rustix::process::{Gid, Uid, geteuid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::configuration::{self, Configuration};
 use crate::log::Log;
@@ -151,6 +154,7 @@ struct StoreArguments {
 
 impl StoreArguments {
     fn files(&self) -> anyhow::Result<Files> {
+        become_owner(&self.data)?;
         Ok(Files::locate(&self.data, database_key()?.as_deref())?)
     }
 
@@ -173,6 +177,20 @@ fn database_key() -> anyhow::Result<Option<String>> {
         Err(VarError::NotPresent) => Ok(None),
         Err(VarError::NotUnicode(_)) => bail!("SENTINEL_DB_KEY is not UTF-8"),
     }
+}
+
+/// Takes root's rights away if the directory belongs to another user: files that root made in it could not be read or written by a
+/// collector that runs as that user. Called before there is a second thread.
+fn become_owner(directory: &Path) -> anyhow::Result<()> {
+    let Ok(found) = std::fs::metadata(directory) else { return Ok(()) };
+    if !geteuid().is_root() || found.uid() == 0 {
+        return Ok(());
+    }
+    let (user, group) = (Uid::from_raw(found.uid()), Gid::from_raw(found.gid()));
+    set_thread_groups(&[])
+        .and_then(|()| set_thread_res_gid(group, group, group))
+        .and_then(|()| set_thread_res_uid(user, user, user))
+        .with_context(|| format!("becoming the owner of {}, user {}", directory.display(), found.uid()))
 }
 
 const KEY_HELP: &str = "The database is encrypted with the key in SENTINEL_DB_KEY (64 hexadecimal digits, or a \

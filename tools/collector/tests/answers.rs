@@ -133,7 +133,7 @@ async fn every_answer_keeps_its_bytes() {
     let (_, alerts) = get(http, "/api/v1/alerts?limit=1").await;
     assert_eq!(
         masked(&alerts, &["received"]),
-        format!("{{\"alerts\":[{}],\"next\":\"2-811c9dc5\"}}\n", alert(2))
+        format!("{{\"alerts\":[{}],\"next\":\"2-811c9dc5\",\"partial\":false,\"reached\":null}}\n", alert(2))
     );
     let (_, sensors) = get(http, "/api/v1/sensors").await;
     assert_eq!(masked(&sensors, &VARYING), SENSORS);
@@ -208,7 +208,7 @@ async fn every_problem_keeps_its_bytes() {
     let (_, header, body) =
         request_with_headers(http, &format!("GET /api/v1/alerts HTTP/1.0\r\nHost: {http}\r\n\r\n")).await;
     assert_eq!(without_date(&header), ALERTS_HEADER);
-    assert_eq!(body, "{\"alerts\":[],\"next\":null}\n");
+    assert_eq!(body, "{\"alerts\":[],\"next\":null,\"partial\":false,\"reached\":null}\n");
     collector.stop().await;
 }
 
@@ -270,6 +270,7 @@ sentinel_collector_http_limited_total{limit="connections_per_address"}
 sentinel_collector_http_limited_total{limit="event_streams"}
 sentinel_collector_http_limited_total{limit="event_streams_per_address"}
 sentinel_collector_http_limited_total{limit="header_timeout"}
+sentinel_collector_http_limited_total{limit="idempotency_keys"}
 sentinel_collector_http_limited_total{limit="idle_replaced"}
 sentinel_collector_http_limited_total{limit="idle_timeout"}
 sentinel_collector_http_limited_total{limit="query_deadline"}
@@ -345,7 +346,7 @@ const PROBLEMS: [(&str, u16, &str); 8] = [
     (
         "/api/v1/sensors?x=1",
         400,
-        r#"{"code":"unknown","error":"there is no parameter \"x\" here","parameter":"x","request":*}"#,
+        r#"{"allowed":["limit","cursor"],"code":"unknown","error":"there is no parameter \"x\" here","parameter":"x","request":*}"#,
     ),
     (
         "/api/v2",
@@ -362,7 +363,7 @@ x-content-type-options: nosniff
 referrer-policy: no-referrer
 cache-control: no-store
 content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'
-content-length: 26
+content-length: 57
 ";
 
 const STREAM_HEADER: &str = "HTTP/1.0 200 OK

@@ -70,6 +70,15 @@ async fn alerts_are_paged_without_holes_or_repeats() {
     assert_eq!(all, (1..=25).rev().collect::<Vec<_>>());
     let (_, answer) = get_json(collector.http, "/api/v1/alerts?after=25").await;
     assert_eq!(seqs(&answer), (26..=30).collect::<Vec<_>>(), "oldest first when following");
+    let (mut all, mut path) = (Vec::new(), "/api/v1/alerts?limit=7&after=3&kind=port_scan".to_owned());
+    loop {
+        let (status, answer) = get_json(collector.http, &path).await;
+        assert_eq!(status, 200, "{answer}");
+        all.extend(seqs(&answer));
+        let Some(next) = answer["next"].as_str() else { break };
+        path = format!("/api/v1/alerts?limit=7&kind=port_scan&cursor={next}");
+    }
+    assert_eq!(all, (4..=30).collect::<Vec<_>>(), "a cursor keeps the direction");
     let (_, answer) = get_json(collector.http, "/api/v1/alerts?limit=30").await;
     assert_eq!((seqs(&answer).len(), &answer["next"]), (30, &serde_json::Value::Null));
     collector.stop().await;
@@ -182,6 +191,44 @@ async fn telemetry_reaches_sensors_and_metrics() {
     }
     let (_, body) = get(http, "/metrics").await;
     assert!(body.ends_with("# EOF\n") && body.contains("sentinel_collector_store_bytes "), "{body}");
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sensors_are_paged_without_holes_or_repeats() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = start(directory.path()).await;
+    for number in [3, 1, 7, 5, 9] {
+        enrolled(directory.path(), collector.listen, &format!("branch-{number}")).await;
+    }
+    eventually("all are listed", || async {
+        let (_, answer) = get_json(collector.http, "/api/v1/sensors").await;
+        answer["sensors"].as_array().unwrap().len() == 5
+    })
+    .await;
+    let (mut names, mut path) = (Vec::new(), "/api/v1/sensors?limit=2".to_owned());
+    loop {
+        let (status, answer) = get_json(collector.http, &path).await;
+        assert_eq!(status, 200, "{answer}");
+        let sensors = answer["sensors"].as_array().unwrap();
+        names.extend(sensors.iter().map(|sensor| sensor["name"].as_str().unwrap().to_owned()));
+        if names.len() == 2 {
+            // Before and behind the position: the first is not seen, and moves nothing.
+            for number in [0, 8] {
+                enrolled(directory.path(), collector.listen, &format!("branch-{number}")).await;
+            }
+            eventually("both are listed", || async {
+                let (_, answer) = get_json(collector.http, "/api/v1/sensors").await;
+                answer["sensors"].as_array().unwrap().len() == 7
+            })
+            .await;
+        }
+        let Some(next) = answer["next"].as_str() else { break };
+        path = format!("/api/v1/sensors?limit=2&cursor={next}");
+    }
+    assert_eq!(names, [1, 3, 5, 7, 8, 9].map(|number| format!("branch-{number}")));
+    let (status, answer) = get_json(collector.http, "/api/v1/sensors?cursor=5").await;
+    assert_eq!((status, &answer["parameter"]), (400, &"cursor".into()));
     collector.stop().await;
 }
 

@@ -497,3 +497,37 @@ async fn bodies_that_are_none_are_errors_of_the_client() {
     }
     collector.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_is_done_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (collector, _peer) = started(directory.path()).await;
+    let http = collector.http;
+    let path = "/api/v1/tokens";
+    let body = json!({ "name": "branch-8", "address": "127.0.0.1:4477" }).to_string();
+    let key = |name: &str| format!("Idempotency-Key: {name}\r\n");
+    let first = send(http, "POST", path, &key("a"), &body).await;
+    assert_eq!(first.0, 201, "{first:?}");
+    let again = send(http, "POST", path, &key("a"), &body).await;
+    assert_eq!((again.0, &again.2), (201, &first.2), "the same token");
+    let other = send(http, "POST", path, &key("b"), &body).await;
+    assert!(other.0 != 201 || other.2 != first.2, "another key is another request");
+    let changed = body.replace("branch-8", "branch-9");
+    let (status, _, text) = send(http, "POST", path, &key("a"), &changed).await;
+    assert_eq!((status, &problem(&description(), &text)["code"]), (409, &"key_used".into()));
+    // Every POST takes it: of two log-ins at the same time, one is done.
+    for declared in OPERATIONS.iter().filter(|declared| declared.method == Method::Post) {
+        assert!(declared.all_parameters().any(|one| one.name == "Idempotency-Key"), "{}", declared.name);
+    }
+    let body = json!({ "name": "anna", "password": PASSWORD }).to_string();
+    let (own, free) = (key("c"), String::new());
+    let mut cookies = BTreeSet::new();
+    for headers in [&own, &own, &free] {
+        let (status, head, text) = send(http, "POST", "/api/v1/login", headers, &body).await;
+        assert_eq!(status, 200, "{text}");
+        let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: __Host-sentinel=")).unwrap();
+        cookies.insert(cookie.to_owned());
+    }
+    assert_eq!(cookies.len(), 2, "the repeated one is the same log-in");
+    collector.stop().await;
+}

@@ -261,6 +261,35 @@ fn operator_mistakes_get_an_explanation() {
     assert!(text(&none.stderr).contains("restore the key"), "{none:?}");
 }
 
+/// `sudo sentinel-collector init` beside a service that runs as a user of its own made files that this user could not read.
+#[test]
+fn root_works_with_the_rights_of_the_directory_s_owner() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can become another user");
+        return;
+    }
+    const OWNER: u32 = 65_533;
+    let parent = tempfile::tempdir().unwrap();
+    // Other users may pass through the directory above.
+    std::fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let data = parent.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    chown(&data, Some(OWNER), Some(OWNER)).unwrap();
+    for arguments in
+        [&["enroll", "--create", "--address", "192.0.2.1:4477"][..], &["init", "--name", "c.example"]]
+    {
+        let done = output(arguments, &data);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+    }
+    let made: Vec<_> = std::fs::read_dir(&data).unwrap().map(Result::unwrap).collect();
+    assert!(made.len() >= 4, "{made:?}");
+    for file in made {
+        let found = file.metadata().unwrap();
+        assert_eq!((found.uid(), found.gid()), (OWNER, OWNER), "{}", file.path().display());
+    }
+}
+
 #[test]
 fn the_file_on_disk_is_ciphertext_and_keys_are_private() {
     use std::os::unix::fs::PermissionsExt as _;

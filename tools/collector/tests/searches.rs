@@ -93,7 +93,7 @@ async fn forty_searches_at_once_delay_neither_acknowledgements_nor_health() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_search_past_its_deadline_names_the_limit() {
+async fn a_search_past_its_deadline_says_how_far_it_got_or_names_the_limit() {
     let directory = tempfile::tempdir().unwrap();
     let searches = ReadLimits { reading: 1, waiting: 2, deadline: Duration::from_millis(1) };
     let collector = start_http_limited(directory.path(), HttpLimits::default(), searches).await;
@@ -104,8 +104,16 @@ async fn a_search_past_its_deadline_names_the_limit() {
     peer.until_acked(last).await;
     fill(directory.path(), 50_000);
     let (status, answer) = get_json(http, &slow_path()).await;
-    assert_eq!((status, &answer["limit"]), (503, &"query_deadline".into()), "{answer}");
-    assert!(answer["error"].as_str().unwrap().contains("0.001 s"), "{answer}");
-    assert_eq!(limited(http, "query_deadline").await, 1);
+    // In a millisecond it has looked at some of them, or at none.
+    if status == 200 {
+        assert!(
+            answer["partial"] == true && answer["next"].is_string() && answer["reached"].is_string(),
+            "{answer}"
+        );
+    } else {
+        assert_eq!((status, &answer["limit"]), (503, &"query_deadline".into()), "{answer}");
+        assert!(answer["error"].as_str().unwrap().contains("0.001 s"), "{answer}");
+        assert_eq!(limited(http, "query_deadline").await, 1);
+    }
     collector.stop().await;
 }

@@ -27,6 +27,9 @@ pub struct Program {
     pub openwrt: Vec<String>,
     /// Name of Debian.
     pub debian: Option<String>,
+    /// Files of `config/boards` without their ending: targets of OpenWrt that run it.
+    #[serde(default)]
+    pub boards: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -143,6 +146,21 @@ mod tests {
         ] {
             assert_eq!(boards.program(name)?.triple, triple);
         }
+        Ok(())
+    }
+
+    /// A file that no package has would never be taken.
+    #[test]
+    fn every_board_is_in_one_package() -> Result<()> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/boards");
+        let mut files: Vec<String> = std::fs::read_dir(folder)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().trim_end_matches(".conf").to_owned()))
+            .collect::<Result<_>>()?;
+        let mut named: Vec<String> =
+            table()?.programs.iter().flat_map(|program| program.boards.clone()).collect();
+        files.sort();
+        named.sort();
+        assert_eq!(files, named);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Image of the Raspberry Pi without the machine: what its parts say about themselves, and the script that takes the owner's files.
+//! Image of the Raspberry Pi without the machine: partitions and their files, and the script that takes the owner's files.
 
 use std::fs;
 use std::io::Write as _;
@@ -175,6 +175,10 @@ fn part(image: &[u8], partition: pi::Partition) -> Result<&[u8]> {
 
 #[test]
 fn the_same_packages_give_the_same_image() -> Result<()> {
+    let places = ["/usr/sbin/mke2fs", "/sbin/mke2fs", "/usr/bin/mke2fs"];
+    if !places.iter().any(|place| Path::new(place).exists()) {
+        return skipped("mke2fs is not installed (e2fsprogs)");
+    }
     let (one, other) = (TempDir::new()?, TempDir::new()?);
     packages(one.path())?;
     packages(other.path())?;

@@ -21,8 +21,8 @@
 //! Memory: the output of programs is in files of a temporary directory; responses are held in memory.
 //!
 //! The map: [`Namespace`] and [`Network`] are the network, [`Program`] is a process, [`Sensor`], [`Collector`] and
-//! [`traffic`] are the three programs, [`Lab`] owns network and files, [`machine`] is a machine whose power is cut, [`demo`] is the
-//! demonstration of `ci/demo.sh`.
+//! [`traffic`] are the three programs, [`Lab`] owns network and files, [`machine`] is a machine whose power is cut,
+//! [`machine::board`] boots the device program on other architectures, [`demo`] is the demonstration of `ci/demo.sh`.
 
 #![forbid(unsafe_code)]
 

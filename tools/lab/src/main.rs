@@ -2,10 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
+use sentinel_lab::machine::board::{Board, Examination};
 use sentinel_lab::{demo, impossible};
 
 /// Whole system on this machine, in network namespaces
@@ -32,19 +36,36 @@ enum Command {
     },
     /// Create the namespaces and keep them until Ctrl+C
     Network,
+    /// Boot an emulated board with the static program and judge it; needs neither root nor namespaces
+    Board {
+        /// mipsel, armv7 or aarch64
+        name: String,
+        /// Static program of the board
+        #[arg(long, value_name = "FILE")]
+        program: PathBuf,
+        /// Unpacked packages of its kernel, as `ci/install.sh machine-NAME` leaves them
+        #[arg(long, value_name = "FOLDER")]
+        packages: PathBuf,
+        /// Budgets
+        #[arg(long, value_name = "FILE", default_value = "ci/budgets.toml")]
+        budgets: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
-    if let Some(reason) = impossible() {
+    let command = Arguments::parse().command;
+    let needs_namespaces = !matches!(command, Command::Board { .. });
+    if let Some(reason) = impossible().filter(|_| needs_namespaces) {
         eprintln!("lab: {reason}");
         return ExitCode::FAILURE;
     }
-    let outcome = match Arguments::parse().command {
+    let outcome = match command {
         Command::Demo { seconds, keep, port } => {
             let duration = (!keep).then_some(Duration::from_secs(seconds));
             demo::demo(demo::Settings { duration, port })
         }
         Command::Network => demo::network(),
+        Command::Board { name, program, packages, budgets } => board(&name, program, packages, budgets),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,4 +74,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints the checks of a board and their numbers; fails if one failed.
+fn board(name: &str, program: PathBuf, packages: PathBuf, budgets: PathBuf) -> Result<()> {
+    let (passed, failed) = Examination { board: Board::find(name)?, program, packages, budgets }.run()?;
+    writeln!(io::stdout(), "{name}: {passed} passed, {failed} failed")?;
+    ensure!(failed == 0, "{failed} checks failed");
+    Ok(())
 }

@@ -28,6 +28,8 @@ const WORD_FAMILIES: &[&str] = &[
 
 /// Names within which a host should be reported.
 const NAMES_OF_A_HOST: usize = 20;
+/// Share of the hosts of a family that makes it a reported one.
+const MOST: f64 = 0.9;
 
 /// Prints area under the curve and the share of malicious names found at two rates of false alarms, for each family and for all.
 pub(crate) fn table(list: &str, known: &BTreeSet<(String, String)>) -> String {
@@ -73,6 +75,12 @@ pub(crate) fn table(list: &str, known: &BTreeSet<(String, String)>) -> String {
     for (family, scores) in &families {
         row(family, scores);
     }
+    let reported = |nonexistent| {
+        let whole = |scores: &&Vec<i32>| scores.len() >= NAMES_OF_A_HOST;
+        families.values().filter(whole).filter(|scores| hosts(scores, nonexistent) >= MOST).count()
+    };
+    let (by_score, with_answers) = (reported(false), reported(true));
+    let whole = families.values().filter(|scores| scores.len() >= NAMES_OF_A_HOST).count();
     let of = |is_word: Option<bool>| -> Vec<i32> {
         let chosen = families
             .iter()
@@ -82,6 +90,11 @@ pub(crate) fn table(list: &str, known: &BTreeSet<(String, String)>) -> String {
     row("all that look random", &of(Some(false)));
     row("all of words", &of(Some(true)));
     row("all", &of(None));
+    let _ = writeln!(
+        text,
+        "families of which nine hosts in ten are reported within {NAMES_OF_A_HOST} names: {by_score} of {whole} by score alone, \
+         {with_answers} if none exists"
+    );
     let _ = writeln!(text, "benign names called dga: {:.4}", found(&benign, dga::threshold()));
     let _ = writeln!(text, "hosts with 20 benign names that exist, reported: {ordinary_hosts:.4}");
     text

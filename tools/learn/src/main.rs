@@ -1,4 +1,4 @@
-//! `sentinel-learn`: trains the table of `dga`, judges it by labelled lists, and compiles lists of indicators.
+//! `sentinel-learn`: trains the table of `dga`, judges it by labelled lists, compiles lists of indicators, and packs vendors of hardware addresses.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a program that prints tables")]
@@ -8,6 +8,7 @@ mod families;
 mod indicators;
 mod preload;
 mod train;
+mod vendors;
 
 use std::path::PathBuf;
 
@@ -49,6 +50,15 @@ enum Command {
         #[arg(short, long)]
         output: PathBuf,
     },
+    /// Packs the prefixes of common vendors from the registry of the IEEE (version in README.md)
+    Vendors {
+        /// `oui.csv` of the Debian package `ieee-data`
+        #[arg(long)]
+        registry: PathBuf,
+        /// The table, `sentinel-appliance/alert/src/vendors.table`
+        #[arg(short, long)]
+        output: PathBuf,
+    },
     /// Prints how well the sensor's table separates a list: lines of name, `dga` or `benign`, family, with tabs between
     Evaluate {
         /// The list
@@ -64,6 +74,10 @@ fn main() -> Result<()> {
         Command::Train { benign, output } => train::train(&preload::labels(&benign)?, &output),
         Command::Indicators { lists, allow, small, output } => {
             println!("{}", indicators::compile(&lists, &allow, small, &output)?);
+            Ok(())
+        }
+        Command::Vendors { registry, output } => {
+            println!("{}", vendors::write(&registry, &output)?);
             Ok(())
         }
         Command::Evaluate { list, benign } => {

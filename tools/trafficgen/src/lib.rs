@@ -10,7 +10,8 @@
 //! [`household`] is apart: days of ordinary networks as a stream, each frame with the behaviour that caused it.
 //!
 //! The map: [`packet`] builds headers, [`application`] builds payloads, [`Timeline`] orders frames in time, [`Connection`]
-//! and the functions beside it record exchanges, [`scenario`] is the registry, [`pcap`] and [`send`] are the outputs.
+//! and the functions beside it record exchanges, [`scenario`] is the registry, [`stream`] has streams of any length for what
+//! counts, [`pcap`] and [`send`] are the outputs.
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,7 @@ pub mod pcap;
 mod random;
 pub mod scenario;
 pub mod send;
+pub mod stream;
 mod timeline;
 mod topology;
 

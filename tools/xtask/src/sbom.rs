@@ -1,10 +1,11 @@
 //! List of the components of a program (software bill of materials), as `CycloneDX` 1.5 in JSON.
 //!
-//! Read first: CycloneDX 1.5 (ECMA-424, first edition), <https://github.com/package-url/purl-spec>.
+//! Read first: `CycloneDX` 1.5 (ECMA-424, first edition), <https://github.com/package-url/purl-spec>.
 //!
 //! Components are the packages that `cargo metadata` links for the released targets (`config/architectures.toml`), with the
-//! checksum of the lock file. Packages that only run while the program is built (build scripts, procedural macros, tests) are
-//! left out. The same commit gives the same bytes: packages are sorted, the time is that of the commit or `SOURCE_DATE_EPOCH`.
+//! checksum of the lock file and the features of the program alone (`cargo tree`). Packages that only run while the program is
+//! built (build scripts, procedural macros, tests) are left out. The same commit gives the same bytes: packages are sorted, the
+//! time is that of the commit or `SOURCE_DATE_EPOCH`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Verdict;
-use crate::workspace::{cargo, read};
+use crate::workspace::{cargo, linked_packages, read};
 
 const ARCHITECTURES: &str = "config/architectures.toml";
 
@@ -95,7 +96,7 @@ pub(crate) fn print(root: &Path, program: &str, debian: Option<&Path>) -> Result
 }
 
 fn document(root: &Path, program: &str, debian: &str, time: u64) -> Result<Value> {
-    let metadata = metadata(root)?;
+    let metadata = metadata(root, program)?;
     let lock: Lock = toml::from_str(&read(&root.join("Cargo.lock"))?).context("Cargo.lock")?;
     let linked = linked(&metadata, program)?;
     let main = linked.get(program_id(&metadata, program)?).context("the program itself")?;
@@ -188,13 +189,26 @@ fn depends_on<'m>(metadata: &'m Metadata, id: &str) -> impl Iterator<Item = &'m 
     node.into_iter().flat_map(move |node| node.deps.iter().filter(is_linked)).map(|edge| edge.pkg.as_str())
 }
 
-fn metadata(root: &Path) -> Result<Metadata> {
+/// What cargo knows of the packages for the released targets. It resolves features of all members together, so what only
+/// others need is taken out.
+fn metadata(root: &Path, program: &str) -> Result<Metadata> {
     let targets: Architectures = toml::from_str(&read(&root.join(ARCHITECTURES))?).context(ARCHITECTURES)?;
     let mut arguments = vec!["metadata", "--locked", "--format-version", "1"];
     for target in &targets.program {
         arguments.extend(["--filter-platform", &target.triple]);
     }
-    serde_json::from_str(&cargo(root, &arguments)?).context("cargo metadata")
+    let mut metadata: Metadata = serde_json::from_str(&cargo(root, &arguments)?).context("cargo metadata")?;
+    program_id(&metadata, program)?;
+    let linked = linked_packages(root, program)?;
+    let is_linked = |package: &Package| {
+        linked.iter().any(|one| (&one.name, &one.version) == (&package.name, &package.version))
+    };
+    metadata.packages.retain(is_linked);
+    let left: BTreeSet<&str> = metadata.packages.iter().map(|package| package.id.as_str()).collect();
+    for node in &mut metadata.resolve.nodes {
+        node.deps.retain(|edge| left.contains(edge.pkg.as_str()));
+    }
+    Ok(metadata)
 }
 
 fn time(root: &Path) -> Result<u64> {

@@ -64,12 +64,17 @@ pub(crate) fn crates(root: &Path) -> Result<Vec<Crate>> {
 
 /// Every package that the device program links, on whatever target.
 pub(crate) fn device_packages(root: &Path) -> Result<Vec<Package>> {
+    linked_packages(root, DEVICE_PROGRAM)
+}
+
+/// Every package that a program links, on whatever target, with its own features: other members do not add theirs.
+pub(crate) fn linked_packages(root: &Path, program: &str) -> Result<Vec<Package>> {
     let tree = cargo(
         root,
         &[
             "tree",
             "--package",
-            DEVICE_PROGRAM,
+            program,
             "--edges",
             "normal",
             "--target",

@@ -14,6 +14,8 @@ use super::text;
 pub struct FlowTable {
     /// Table and name, `inet fw4 ft` without the family.
     pub name: String,
+    /// Family of its table, as `nft` calls it.
+    pub family: &'static str,
     /// Interfaces whose packets are looked up in it.
     pub devices: Vec<String>,
     /// The card forwards the packets by itself.
@@ -62,7 +64,13 @@ fn parse(payload: &[u8]) -> Option<FlowTable> {
             _ => {}
         }
     }
-    Some(FlowTable { name: format!("{table} {name}"), devices, hardware })
+    // NFPROTO_IPV4 and NFPROTO_IPV6; flow tables are in no other family but inet.
+    let family = match payload.first()? {
+        2 => "ip",
+        10 => "ip6",
+        _ => "inet",
+    };
+    Some(FlowTable { name: format!("{table} {name}"), family, devices, hardware })
 }
 
 #[cfg(test)]
@@ -87,9 +95,15 @@ mod tests {
             attribute(7, &[0, 0, 0, 1]),
         ]
         .concat();
-        let expected =
-            FlowTable { name: "fw4 ft".into(), devices: vec!["eth0".into(), "eth1".into()], hardware: true };
+        let expected = FlowTable {
+            name: "fw4 ft".into(),
+            family: "inet",
+            devices: vec!["eth0".into(), "eth1".into()],
+            hardware: true,
+        };
         assert_eq!(parse(&payload), Some(expected));
+        let of_ipv6 = [&[10, 0, 0, 0], payload.get(4..).unwrap()].concat();
+        assert_eq!(parse(&of_ipv6).unwrap().family, "ip6");
         assert_eq!(parse(&[1, 0]), None);
     }
 }

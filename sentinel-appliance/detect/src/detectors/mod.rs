@@ -75,6 +75,8 @@ use scan::failed_contacts::{FailedContacts, HostSweep, is_group, is_stray};
 use scan::port_scan::{Admission, PortScan};
 use source_table::{SourceActivitySet, SynSources};
 use spoof::arp::ArpSpoof;
+use spoof::device_offline::DeviceOffline;
+use spoof::device_table::Device;
 use spoof::link_layer::{LinkLayer, LinkMark};
 use spoof::mac_flood::MacFlood;
 use spoof::ndp::NdpSpoof;
@@ -104,7 +106,7 @@ wiring::detectors! {
     contacts: FailedContacts<'m> { detects: [host_sweep: HostSweep], reads: [port_scan], table: contacts [ContactSet; share 4], needs: [Contacts, Icmp, Arp] }
     dga: Dga<'m> { detects: [dga: Dga], table: dga_hosts [HostNamesSet; share 2], list: dga_names [u32; entries 2_048], needs: [Payload(DNS)] }
     link_layer: LinkLayer<'m> { detects: [ndp_spoof: NdpSpoof, rogue_dhcp: RogueDhcp, rogue_ra: RogueRa, rogue_dns: RogueDns, dhcp_starvation: DhcpStarvation], reads: [arp_spoof], list: neighbours [Neighbour; entries 1024], needs: [Sender, Icmp, Arp] }
-    mac_flood: MacFlood<'m> { detects: [mac_flood: MacFlood], reads: [new_device], list: mac_filter [u32; entries 1024], needs: [Sender, Icmp, Arp] }
+    mac_flood: MacFlood<'m> { detects: [mac_flood: MacFlood], reads: [new_device, device_offline], list: mac_filter [u32; entries 1024], list: devices [Device; entries 128, tiny 40], needs: [Sender, Icmp, Arp] }
     names: Names<'m> { detects: [nxdomain_burst: NxdomainBurst, dns_rebinding: DnsRebinding, punycode_lookalike: PunycodeLookalike, fast_flux: FastFlux], reads: [dns_tunnel], list: dns_answers [AnsweredName; entries 256], needs: [Payload(DNS), UnansweredDatagrams] }
     beacon: Beacon<'m> { detects: [beacon: Beacon], reads: [dns_tunnel], list: beacon_pairs [Pair; entries 224, tiny 32], list: beacon_filters [u32; entries 2_048, tiny 384], needs: [Sender] }
     new_device: NewDevice { detects: [new_device: NewDevice], needs: [Elsewhere] }
@@ -116,6 +118,7 @@ wiring::detectors! {
     bot: Bot { detects: [bot: Bot], needs: [Elsewhere] }
     malicious_fingerprint: MaliciousFingerprint { detects: [malicious_fingerprint: MaliciousFingerprint], needs: [Elsewhere] }
     protocol_anomaly: ProtocolAnomaly { detects: [protocol_anomaly: ProtocolAnomaly], needs: [Elsewhere] }
+    device_offline: DeviceOffline { detects: [device_offline: DeviceOffline], needs: [Elsewhere] }
 }
 
 /// Request of a detector about the flow of the packet that it was shown last. Packets of its direction stay [`Full`].
@@ -377,10 +380,21 @@ impl<'m> Detectors<'m> {
     }
 
     /// From now on another engine sees the answers to what this one sees.
-    pub(crate) const fn set_shard(&mut self) {
+    pub(crate) const fn set_shard(&mut self, index: u32) {
+        self.mac_flood.set_shard(index);
         self.contacts.set_shard();
         self.beacon.set_shard();
         self.payloads.set_shard();
+    }
+
+    /// Stations that are known, whether these are all, and revisions of all and of those that were added.
+    pub(crate) fn devices(&mut self, now: Timestamp) -> (&[Device], bool, [u32; 2]) {
+        self.mac_flood.devices().state(now)
+    }
+
+    /// Takes over stations of an earlier run.
+    pub(crate) fn restore_devices(&mut self, devices: &[Device], is_complete: bool) {
+        self.mac_flood.devices().restore(devices, is_complete);
     }
 
     /// A packet that could not be read.

@@ -18,6 +18,7 @@ use sentinel_units::{LinkType, Timestamp};
 
 use crate::detectors::lists::suspicious_port::ListedPort;
 use crate::detectors::payload::watch::WATCHED;
+use crate::detectors::spoof::device_table::Device;
 use crate::detectors::{Configs, Detectors, FlowRequest};
 use crate::incident::{AllowRule, Findings, IncidentLimits, Incidents};
 use crate::indicators::IndicatorLookup;
@@ -470,6 +471,18 @@ impl<'m> Engine<'m> {
             allowed: self.incidents.allowed(),
             unread_payloads: self.detectors.unread_payloads(),
         }
+    }
+
+    /// Stations of the link that are known (free slots included), whether these are all, and two numbers that change with them: the first with
+    /// every change, the second with every station that is added.
+    #[must_use]
+    pub fn devices(&mut self) -> (&[Device], bool, [u32; 2]) {
+        self.detectors.devices(self.now)
+    }
+
+    /// Takes over stations that an earlier run knew. If they were all, a station that is not among them is new from the first frame.
+    pub fn restore_devices(&mut self, devices: &[Device], is_complete: bool) {
+        self.detectors.restore_devices(devices, is_complete);
     }
 
     /// Incidents open now, and the number of slots.

@@ -149,7 +149,7 @@ impl Engine<'_> {
     pub const fn set_shard(&mut self, index: u32, engines: u32) {
         self.reports = Some(FirstPacketReports(None));
         self.detectors.victims().set_workers(engines);
-        self.detectors.set_shard();
+        self.detectors.set_shard(index);
         self.incidents.set_id_stride(index, engines);
     }
 

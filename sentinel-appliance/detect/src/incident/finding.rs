@@ -105,6 +105,9 @@ pub(super) fn merge(total: &mut Evidence, finding: &Evidence, adds: u32) {
         (Evidence::Answers { count, networks, .. }, Evidence::Answers { count: now, networks: more, .. }) => {
             (*count, *networks) = ((*count).max(*now), (*networks).max(*more));
         }
+        (Evidence::Stations { count, .. }, Evidence::Stations { count: more, .. }) => {
+            *count = count.saturating_add(*more);
+        }
         (Evidence::Rhythm { contacts, .. }, _) => *contacts = contacts.saturating_add(adds.into()),
         (Evidence::Bytes { count, .. }, _) => *count = ByteCount(count.0).plus(adds.into()),
         // A test always reports one type of evidence, so no other pair occurs.

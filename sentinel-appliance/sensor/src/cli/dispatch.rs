@@ -22,6 +22,7 @@ use crate::commands::run as sensor;
 use crate::commands::selftest;
 use crate::commands::status;
 use crate::commands::tune;
+use crate::control::visibility::Visibility;
 use crate::settings::{self, Loaded, Problem, Settings, environment};
 use crate::spool::MAIN_FILE;
 use crate::system::clock::Clock;
@@ -281,6 +282,8 @@ fn config_check(arguments: &Arguments, out: &mut StdoutLock<'_>) -> Result<(), F
     if settings::check(&loaded, out).map_err(|error| Failure::output(&error))? {
         if let Ok(loaded) = &loaded {
             warn_of_damage(&loaded.settings.state_dir);
+            let visibility = Visibility::new(loaded.settings.interface.clone());
+            visibility.at_start().iter().for_each(|advice| messages::warn(format_args!("{advice}")));
         }
         return Ok(());
     }

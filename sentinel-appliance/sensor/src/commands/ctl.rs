@@ -82,7 +82,7 @@ pub(crate) fn ask(command: &str, run_dir: &Path) -> Result<impl Read + use<>, Fa
     let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
     let stream = UnixStream::connect(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => Failure::new(format!(
-            "{}: no sensor is running here; start it with 'sentinel run'",
+            "{}: no sensor is running here; start it with 'service sentinel-appliance start', or 'sentinel run'",
             path.display()
         )),
         _ => failed(error),

@@ -29,6 +29,7 @@ use crate::system::notify::ServiceManager;
 use crate::system::prefault;
 use crate::system::private_files;
 use crate::system::privileges::{Privileges, Target};
+use crate::system::process::total_memory_kib;
 use crate::system::restart;
 use crate::system::restarts::Restarts;
 use crate::system::wake::EventFd;
@@ -71,6 +72,9 @@ fn in_force(mut loaded: Loaded) -> Result<(Settings, Vec<String>), Failure> {
     log::set_level(loaded.settings.log_level);
     start::mend(&mut loaded, &existing_interfaces().unwrap_or_default()).map_err(Failure::new)?;
     loaded.warnings.iter().for_each(|warning| log::warn(format_args!("{warning}")));
+    if loaded.settings.memory_kib < Settings::default().memory_kib && loaded.is_default("memory_kib") {
+        log::info(format_args!("memory_kib is tiny: this device has {} KiB of memory", total_memory_kib()));
+    }
     let set_aside: Vec<String> = loaded.set_aside.iter().map(ToString::to_string).collect();
     set_aside.iter().for_each(|problem| log::warn(format_args!("{problem}; set aside")));
     Ok((loaded.settings, set_aside))
@@ -117,6 +121,7 @@ fn open(request: &Request, settings: &Settings) -> Result<Box<Opened>, Failure> 
         Box::leak(Box::new(FanoutGroup::new(settings.workers, u32::from_le_bytes([a, b, c, d]))));
     let (interfaces, prefixes) = open_interfaces(settings, fanout, request.waits_for_interfaces)?;
     let visibility = Visibility::new(settings.interface.clone());
+    visibility.at_start().iter().for_each(|advice| log::warn(format_args!("{advice}")));
     let canary = Canary::open(&settings.interface, settings.workers).map_err(|failure| failure.to_string());
     if let Err(problem) = &canary {
         log::warn(format_args!("no canary frames: {problem}"));

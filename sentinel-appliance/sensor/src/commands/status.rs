@@ -29,6 +29,9 @@ pub(crate) struct Show {
     pub(crate) memory: bool,
 }
 
+/// Tables of the profile `tiny`, which a small device takes by itself.
+const TINY_KIB: u64 = 384;
+
 /// Lines of a serial terminal.
 const MAX_LINES: usize = 24;
 
@@ -68,7 +71,7 @@ pub(crate) fn ask(run_dir: &Path) -> Result<String, Failure> {
     let path = status_socket::path(run_dir);
     let at = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => Failure::new(format!(
-            "{}: no sensor is running here; start it with 'sentinel run'",
+            "{}: no sensor is running here; start it with 'service sentinel-appliance start', or 'sentinel run'",
             path.display()
         )),
         _ => Failure::new(format!("{}: {error}", path.display())),
@@ -140,10 +143,13 @@ impl StatusView {
         self.uplink(out)?;
         self.log(out)?;
         self.damage(out)?;
+        let tables = self.number("memory.tables_kib");
         writeln!(
             out,
-            "memory  {} resident, {} table entries evicted",
+            "memory  {} resident, tables {}{}, {} entries evicted",
             ByteCount(self.number("memory.resident_kib") * 1024),
+            ByteCount(tables * 1024),
+            if tables == TINY_KIB { " (tiny)" } else { "" },
             self.number("memory.evictions")
         )?;
         self.health(out)?;
@@ -298,7 +304,8 @@ impl StatusView {
             None => writeln!(out, "visible not known yet: too little traffic")?,
         }
         match self.string("visibility.advice") {
-            Some(advice) => advice.split("; ").try_for_each(|part| writeln!(out, "        {part:.71}")),
+            // The commands of a line can be copied as they stand.
+            Some(advice) => advice.splitn(2, "; ").try_for_each(|part| writeln!(out, "    {part:.76}")),
             None => Ok(()),
         }
     }
@@ -424,7 +431,7 @@ mod tests {
                     "canary_frames_missed":0,"canary_problem":null},
         "restarts":{"since_boot":3,"latest":"killed","stopped":0,"killed":2,"power_lost":0,"watchdog":1},
         "set_aside":{"count":0,"settings":[]},
-        "memory":{"resident_kib":3456,"evictions":11,"incidents_closed_early":0,"tables":[
+        "memory":{"resident_kib":3456,"tables_kib":384,"evictions":11,"incidents_closed_early":0,"tables":[
             {"name":"flows","slots":8192,"bytes":655360}],"ring_kib":1024}}"#;
 
     #[test]
@@ -443,8 +450,8 @@ mod tests {
              \x20       + 1 unsupported + 3 in the ring; 2 malformed, 5 truncated\n\
              filter  not port 22\n\
              visible 97 % of the bytes on these interfaces\n\
-             \x20       a flow table hides some\n\
-             \x20       switch it off\n\
+             \x20   a flow table hides some\n\
+             \x20   switch it off\n\
              alerts  9 raised + 5 of earlier runs = 7 delivered + 1 waiting + 6 lost\n\
              \x20       2 incidents open; 12 alerts in the log only (alert_daily_messages)\n\
              \x20       the run before was cut off; its alerts from 51 on may be lost\n\
@@ -454,7 +461,7 @@ mod tests {
              \x20       daily limit of writes reached (log_daily_kib); new alerts stay in RAM\n\
              \x20       delivered alerts: sealed to abcdefghijklmnopqrstuvwxyz234567abcdefgh..\n\
              \x20       note: log has another size\n\
-             memory  3.3 MiB resident, 11 table entries evicted\n\
+             memory  3.3 MiB resident, tables 384.0 KiB (tiny), 11 entries evicted\n\
              health  canary 180 ms ago in 9 us; 3 restarts (killed)\n\
              rights  user root, seccomp on, landlock off; Landlock: this kernel has none"
         );

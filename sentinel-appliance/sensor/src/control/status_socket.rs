@@ -202,6 +202,7 @@ fn write_alerts(snapshot: &Snapshot, spool: &Spool, mut alerts: Object<'_>) {
 /// Memory of the process, and of the tables of all workers together.
 fn write_memory(snapshot: &Snapshot, settings: &Settings, mut memory: Object<'_>) {
     memory.number("resident_kib", resident_kib());
+    memory.number("tables_kib", settings.memory_kib.into());
     memory.number("evictions", snapshot.evictions);
     memory.number("incidents_closed_early", snapshot.closed_early);
     memory.number("dns_messages_unread", snapshot.unread_messages);

@@ -50,6 +50,7 @@ pub(crate) async fn interfaces(shared: Rc<Shared>) {
         shared.watchdog.control_beat();
         wrong_before = warn_of_wrong_answers(&shared, wrong_before);
         shared.workers.follow_interfaces();
+        shared.workers.save_devices(&shared.settings.borrow().state_dir, shared.clock.uptime(), false);
         let counts = shared.workers.snapshots().read().interfaces;
         let has_come = presence.log_changes(&counts, &captured);
         rounds_until_check -= 1;

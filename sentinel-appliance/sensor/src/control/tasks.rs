@@ -57,6 +57,7 @@ pub(crate) fn run(prepared: Box<Prepared>, workers: WorkerThreads) -> Result<(),
     // Once more, for the record of what was delivered meanwhile.
     if !outcome.as_ref().is_err_and(Failure::is_fault) {
         shared.spool.borrow_mut().flush_at_end();
+        shared.workers.save_devices(&shared.settings.borrow().state_dir, shared.clock.uptime(), true);
         // The next start sees by it that this run ended in order.
         let _left_over = std::fs::remove_file(status_socket::path(&shared.settings.borrow().run_dir));
     }

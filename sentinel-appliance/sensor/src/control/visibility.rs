@@ -96,6 +96,22 @@ impl Visibility {
         Self { names, base, flow_tables, connections: File::open(CONNECTIONS).ok() }
     }
 
+    /// Advice before there is traffic to compare, for the log of the start and `config check`.
+    pub(crate) fn at_start(&self) -> Option<String> {
+        let all = interfaces::list().unwrap_or_default();
+        let flow_tables = self.flow_tables.clone().map(|tables| self.of_captured(tables, &all));
+        advice(flow_tables.as_deref(), Offloaded::default(), configured_file())
+    }
+
+    /// Those that forward packets of captured interfaces or of their ports.
+    fn of_captured(&self, mut tables: Vec<FlowTable>, all: &[Interface]) -> Vec<FlowTable> {
+        let ports: Vec<&str> =
+            all.iter().filter(|found| self.names.contains(&found.name)).flat_map(ports).collect();
+        let is_captured = |device: &String| self.names.contains(device) || ports.contains(&device.as_str());
+        tables.retain(|table| table.devices.iter().any(is_captured));
+        tables
+    }
+
     /// Compares the counters, looks for flow tables that hide traffic, and counts the connections that they hide.
     pub(crate) fn report(&self, frames: &FrameCounts) -> Report {
         let mut report = self.compare(frames);
@@ -125,19 +141,11 @@ impl Visibility {
             seen += bytes;
             on_wire += carried.bytes;
         }
-        let captured: Vec<&str> = self
-            .names
-            .iter()
-            .map(String::as_str)
-            .chain(all.iter().filter(|found| self.names.contains(&found.name)).flat_map(ports))
-            .collect();
-        let configured = std::fs::read_to_string(FIREWALL).ok().map(|text| configured(&text));
+        let configured = configured_file();
         // Those of the start may have gone since: settings of the firewall that switch offloading off prevail.
         let at_start = || self.flow_tables.clone().filter(|_| configured != Some("off"));
-        let flow_tables = interfaces::flow_tables().ok().or_else(at_start).map(|mut tables| {
-            tables.retain(|table| table.devices.iter().any(|device| captured.contains(&device.as_str())));
-            tables
-        });
+        let flow_tables = interfaces::flow_tables().ok().or_else(at_start);
+        let flow_tables = flow_tables.map(|tables| self.of_captured(tables, &all));
         let (score, hidden) = (percent(seen, on_wire), on_wire - seen);
         Report { interfaces: each, score, carried: on_wire, hidden, flow_tables, offloaded: None, configured }
     }
@@ -208,6 +216,46 @@ fn configured(text: &str) -> &'static str {
     }
 }
 
+/// Flow offloading in the settings of the firewall; `None` without such settings.
+fn configured_file() -> Option<&'static str> {
+    std::fs::read_to_string(FIREWALL).ok().map(|text| configured(&text))
+}
+
+/// Switches both kinds off: the hardware's needs the software's.
+const OPENWRT_OFF: &str = "uci set firewall.@defaults[0].flow_offloading=0; uci commit; reload_config";
+
+/// Advice for the operator, if something hides traffic: a clause, and behind the first semicolon the commands that help.
+fn advice(
+    tables: Option<&[FlowTable]>,
+    flows: Offloaded,
+    configured: Option<&'static str>,
+) -> Option<String> {
+    let table = tables.and_then(<[FlowTable]>::first);
+    let what = match table {
+        Some(table) => {
+            let kind = if table.hardware { "hardware" } else { "software" };
+            format!("{kind} flow table '{}' forwards packets past the sensor", table.name)
+        }
+        None if flows.software + flows.hardware > 0 => {
+            format!("{} connections are forwarded past the sensor", flows.software + flows.hardware)
+        }
+        None => match configured {
+            Some(kind @ ("software" | "hardware")) if tables.is_none() => {
+                format!("{kind} flow offloading is configured")
+            }
+            _ => return None,
+        },
+    };
+    Some(match (configured, table) {
+        // Made by other rules than the firewall's.
+        (None, Some(FlowTable { name, family, .. })) => {
+            format!("{what}; delete its rules, then: nft delete flowtable {family} {name}")
+        }
+        (Some("off"), _) => format!("{what}; service firewall restart"),
+        _ => format!("{what}; {OPENWRT_OFF}"),
+    })
+}
+
 impl Report {
     /// Place, from 1 on, and percentage of the interface of which the smallest part is seen; zeros without one.
     pub(crate) fn worst(&self) -> (u64, u64) {
@@ -229,24 +277,7 @@ impl Report {
 
     /// Advice for the operator, if something hides traffic.
     pub(crate) fn advice(&self) -> Option<String> {
-        let table = self.flow_tables.as_ref().and_then(|tables| tables.first());
-        let flows = self.offloaded.unwrap_or_default();
-        let what = match table {
-            Some(table) => {
-                let kind = if table.hardware { "hardware" } else { "software" };
-                format!("{kind} flow table '{}' forwards packets past the sensor", table.name)
-            }
-            None if flows.software + flows.hardware > 0 => {
-                format!("{} connections are forwarded past the sensor", flows.software + flows.hardware)
-            }
-            None => match self.configured {
-                Some(kind @ ("software" | "hardware")) if self.flow_tables.is_none() => {
-                    format!("{kind} flow offloading is configured")
-                }
-                _ => return None,
-            },
-        };
-        Some(format!("{what}; to see them, switch off flow_offloading in the firewall's settings"))
+        advice(self.flow_tables.as_deref(), self.offloaded.unwrap_or_default(), self.configured)
     }
 
     /// Writes one JSON object.
@@ -385,9 +416,17 @@ mod tests {
         };
         assert_eq!(report.advice(), None);
         assert_eq!((report.worst(), report.flow_offload()), ((3, 40), 0));
+        let devices = vec!["a".into()];
         report.flow_tables =
-            Some(vec![FlowTable { name: "fw4 ft".into(), devices: vec!["a".into()], hardware: true }]);
-        assert!(report.advice().unwrap().starts_with("hardware flow table 'fw4 ft'"));
+            Some(vec![FlowTable { name: "fw4 ft".into(), family: "inet", devices, hardware: true }]);
+        let what = "hardware flow table 'fw4 ft' forwards packets past the sensor";
+        // Switched off in the settings, but not in the firewall yet.
+        assert_eq!(report.advice().unwrap(), format!("{what}; service firewall restart"));
+        report.configured = Some("hardware");
+        assert_eq!(report.advice().unwrap(), format!("{what}; {OPENWRT_OFF}"));
+        report.configured = None;
+        let other = format!("{what}; delete its rules, then: nft delete flowtable inet fw4 ft");
+        assert_eq!(report.advice().unwrap(), other);
         let mut text = String::new();
         assert_eq!(report.flow_offload(), 2);
         report.write(&["br".into()], &mut text).unwrap();

@@ -22,6 +22,7 @@ use crate::system::wake::EventFd;
 use crate::terminal::failure::Failure;
 use crate::worker::analyser::{Analyser, LiveConfig};
 use crate::worker::command::{ALERT_QUEUE_LEN, COMMAND_QUEUE_LEN, NumberedCommand, REPLY_QUEUE_LEN, Reply};
+use crate::worker::devices;
 use crate::worker::event_loop::{Progress, Worker};
 use crate::worker::fanout::FanoutGroup;
 use crate::worker::interface::{CaptureInterface, RingOptions};
@@ -70,6 +71,8 @@ impl WorkerSpawner<'_> {
         let failed = |error: io::Error| Failure::new(format!("starting a worker: {error}"));
         let cells: &'static [SnapshotCell] =
             Box::leak((0..count).map(|_| SnapshotCell::new()).collect::<Vec<_>>().into_boxed_slice());
+        let (known, are_all) = devices::read(&self.settings.state_dir);
+        let mut keeper = None;
         let kept_frames = usize::try_from(self.settings.max_packets).unwrap_or(0).div_ceil(count.max(1));
         let signals = Signals {
             alert_event: self.watchdog.alert_event.clone(),
@@ -90,12 +93,20 @@ impl WorkerSpawner<'_> {
             let (command_producer, commands) = commands.split();
             let replies: &'static mut Queue<Reply, REPLY_QUEUE_LEN> = Box::leak(Box::default());
             let (reply_producer, replies) = replies.split();
+            let mut analyser = self.analyser(index, siblings.is_some()).map_err(failed)?;
+            analyser.restore_devices(&known, are_all);
+            let publisher = (index == 0).then(|| devices::connect(&mut analyser));
+            let publisher = publisher.map(|(publisher, end)| {
+                keeper = Some(end);
+                publisher
+            });
             let mut worker = Box::new(Worker {
-                analyser: self.analyser(index, siblings.is_some()).map_err(failed)?,
+                analyser,
                 alerts: alert_producer,
                 commands,
                 replies: reply_producer,
                 snapshot_cell: cell,
+                devices: publisher,
                 alert_event: signals.alert_event.clone(),
                 reply_event: signals.reply_event.clone(),
                 wake: wake.clone(),
@@ -120,8 +131,14 @@ impl WorkerSpawner<'_> {
         let Signals { alert_event, reply_event, stop } = signals;
         let refuses_frames = !self.settings.filter.is_empty();
         let filters = OpenFilters { filters: self.filters.clone(), refuses_frames };
-        let workers =
-            Workers::new(SnapshotCells(cells), handles, reply_event, kept_frames, accounting, filters);
+        let workers = Workers::new(
+            (SnapshotCells(cells), keeper),
+            handles,
+            reply_event,
+            kept_frames,
+            accounting,
+            filters,
+        );
         Ok((workers, WorkerThreads { alerts, alert_event, stop, threads }))
     }
 

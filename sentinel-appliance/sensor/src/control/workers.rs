@@ -2,11 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use heapless::spsc::{Consumer, Producer};
 use sentinel_capture::Frame;
 use sentinel_filter::{Packet, Program};
+use sentinel_units::Uptime;
 use smol::{Async, Timer, future};
 
 use crate::control::accounting::FilterAccounting;
@@ -16,6 +18,7 @@ use crate::settings::KernelSnap;
 use crate::system::wake::EventFd;
 use crate::terminal::log;
 use crate::worker::command::{COMMAND_QUEUE_LEN, Command, NumberedCommand, Reply};
+use crate::worker::devices::DeviceKeeper;
 use crate::worker::kernel_filters::{FilterError, KernelFilters};
 use crate::worker::packet_memory::PacketMemory;
 use crate::worker::ring_set::FilterRejected;
@@ -42,6 +45,8 @@ pub(crate) struct OpenFilters {
 /// All workers.
 pub(crate) struct Workers {
     snapshots: SnapshotCells,
+    /// Stations that the first worker knows.
+    devices: RefCell<Option<DeviceKeeper>>,
     handles: RefCell<Vec<WorkerHandle>>,
     /// Signalled by every worker after a reply.
     reply_event: EventFd,
@@ -104,7 +109,7 @@ impl FrameCounts {
 
 impl Workers {
     pub(crate) fn new(
-        snapshots: SnapshotCells,
+        (snapshots, devices): (SnapshotCells, Option<DeviceKeeper>),
         handles: Vec<WorkerHandle>,
         reply_event: EventFd,
         kept_frames: usize,
@@ -113,6 +118,7 @@ impl Workers {
     ) -> Self {
         Self {
             snapshots,
+            devices: RefCell::new(devices),
             handles: RefCell::new(handles),
             reply_event,
             kept_frames,
@@ -120,6 +126,13 @@ impl Workers {
             open_filters: RefCell::new(Some(open_filters)),
             last_command: Cell::new(0),
             turns: Turns::default(),
+        }
+    }
+
+    /// Keeps the stations that the workers know in their file, if it is time or the end.
+    pub(crate) fn save_devices(&self, state_dir: &Path, now: Uptime, is_end: bool) {
+        if let Some(devices) = self.devices.borrow_mut().as_mut() {
+            devices.save(state_dir, now, is_end);
         }
     }
 
@@ -345,7 +358,7 @@ mod tests {
         }
         let filters = OpenFilters { filters: filters("udp"), refuses_frames: true };
         Workers::new(
-            SnapshotCells(&CELLS),
+            (SnapshotCells(&CELLS), None),
             handles,
             reply_event,
             1,

@@ -2,6 +2,7 @@
 //!
 //! Settings of the detectors come from [`DETECTORS`], which declares them for the engine too.
 
+use std::ffi::c_ulong;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::limits::{MAX_INTERFACES, MAX_WORKERS};
 
 use super::choice::{Cipher, KernelSnap, LogLevel, Sandbox};
 use super::evidence_key::EvidenceKey;
-use super::field::Field;
+use super::field::{Field, PROFILES};
 use super::renamed;
 
 /// Declares the fields of [`Settings`] together with their lines in [`MAIN`].
@@ -64,7 +65,7 @@ main_settings! {
         |value| Field::Networks(value, 16)
     }
     memory_kib: u32 = "memory_kib" {
-        "memory of the analysis tables of all workers together, allocated once at start",
+        "memory of the analysis tables of all workers together, allocated once at start; by default tiny on a device of 64 MiB or less",
         "KiB", default "2048", Restart, |value| Field::Memory(value, 256..=262_144)
     }
     ring_kib: u32 = "ring_kib" {
@@ -395,7 +396,19 @@ impl Default for Settings {
     }
 }
 
+/// Memory up to which a device takes the profile `tiny` by itself, KiB: 64 MiB, of which the kernel does not report its own part.
+const SMALL_DEVICE_KIB: c_ulong = 64 * 1024;
+
 impl Settings {
+    /// Sets the default of `memory_kib` on a device with `total_kib` of memory.
+    pub(super) fn default_memory(&mut self, total_kib: c_ulong) {
+        if let [(_, tiny), ..] = PROFILES
+            && total_kib <= SMALL_DEVICE_KIB
+        {
+            self.memory_kib = tiny;
+        }
+    }
+
     /// Sets the default of `ring_kib`: a sensor with little memory for its tables has little for rings.
     pub(super) fn default_ring_size(&mut self) {
         // Within the range of the setting, and a power of two.

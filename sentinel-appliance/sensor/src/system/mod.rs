@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod connect;
 pub(crate) mod damage;
+pub(crate) mod device_file;
 pub(crate) mod disconnect_reason;
 pub(crate) mod executor;
 pub(crate) mod keyring;

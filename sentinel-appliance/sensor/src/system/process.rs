@@ -1,8 +1,17 @@
 //! Facts about this process and machine.
 
+use std::ffi::c_ulong;
+
 /// Host name of this machine.
 pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Memory of this machine in KiB, without what the kernel keeps for itself.
+pub(crate) fn total_memory_kib() -> c_ulong {
+    let found = rustix::system::sysinfo();
+    // The unit is a byte, or larger where the number of bytes has no room.
+    found.totalram / 1024 * c_ulong::from(found.mem_unit)
 }
 
 /// Resident memory of this process in KiB (`VmRSS` of `/proc/self/status`); zero if `/proc` is not mounted.

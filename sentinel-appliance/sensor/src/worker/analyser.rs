@@ -3,7 +3,7 @@
 use sentinel_alert::Alert;
 use sentinel_capture::Frame;
 use sentinel_detect::{
-    AllowRule, Configs, Counts, Engine, FirstPacketReport, HomeNet, IncidentLimits, RawFrame,
+    AllowRule, Configs, Counts, Device, Engine, FirstPacketReport, HomeNet, IncidentLimits, RawFrame,
     ReassemblyStorage, Storage, TableSize,
 };
 use sentinel_track::allocator::TableAllocator;
@@ -157,6 +157,16 @@ impl Analyser {
     /// Closes all incidents.
     pub(crate) fn finish(&mut self, raise: &mut dyn FnMut(Alert)) {
         self.engine.finish(raise);
+    }
+
+    /// Stations of the link that are known, as [`Engine::devices`].
+    pub(crate) fn devices(&mut self) -> (&[Device], bool, [u32; 2]) {
+        self.engine.devices()
+    }
+
+    /// Takes over stations of an earlier run.
+    pub(crate) fn restore_devices(&mut self, devices: &[Device], is_complete: bool) {
+        self.engine.restore_devices(devices, is_complete);
     }
 
     /// Engine, for its losses and open incidents.

@@ -22,6 +22,7 @@ use crate::terminal::log;
 use crate::worker::analyser::Analyser;
 use crate::worker::canary;
 use crate::worker::command::{AlertProducer, Command, NumberedCommand, Reply};
+use crate::worker::devices::DevicePublisher;
 use crate::worker::interface::{CaptureInterface, FrameTotals};
 use crate::worker::packet_memory::PacketMemory;
 use crate::worker::pulse::{CANARY_INTERVAL, Phase, Pulse};
@@ -39,6 +40,8 @@ pub(crate) struct Worker {
     pub(crate) commands: Consumer<'static, NumberedCommand>,
     pub(crate) replies: Producer<'static, Reply>,
     pub(crate) snapshot_cell: &'static SnapshotCell,
+    /// Stations, if this is the worker that all of them are shown to.
+    pub(crate) devices: Option<DevicePublisher>,
     /// Wakes the control thread for alerts.
     pub(crate) alert_event: EventFd,
     /// Wakes the control thread for replies.
@@ -141,6 +144,9 @@ impl Worker {
             siblings.finish(analyser, &mut |alert| enqueue(alerts, alert, counts));
         }
         analyser.finish(&mut |alert| enqueue(alerts, alert, counts));
+        if let Some(devices) = &mut self.devices {
+            devices.publish(&mut self.analyser);
+        }
         let _never_fails = rings.housekeeping(self);
         self.publish();
         self.alert_event.notify();
@@ -259,6 +265,9 @@ impl CaptureVisitor for Worker {
 
     fn end_iteration(&mut self, is_after_housekeeping: bool) -> Result<(), Failure> {
         let progress = self.progress();
+        if is_after_housekeeping && let Some(devices) = &mut self.devices {
+            devices.publish(&mut self.analyser);
+        }
         if progress != self.before || is_after_housekeeping {
             self.publish();
         }

@@ -38,12 +38,14 @@
 //! - `analyser`: engine of the detectors and its tables;
 //! - `siblings`: hand-off of ambiguous flows between workers;
 //! - `command`: commands and replies of the control thread; `snapshot`: counters for it;
+//! - `devices`: stations that are known, which outlive a restart, by a queue each way;
 //! - `pulse`: signs of life for the watchdog; `canary`: frames that go to it through the kernel;
 //! - `packet_memory`: newest frames, for `sentinel ctl packets`.
 
 pub(crate) mod analyser;
 pub(crate) mod canary;
 pub(crate) mod command;
+pub(crate) mod devices;
 pub(crate) mod event_loop;
 pub(crate) mod fanout;
 pub(crate) mod idle;

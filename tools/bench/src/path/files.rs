@@ -67,7 +67,7 @@ pub(super) fn copy(from: &Path, to: &Path, max_frames: u64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::Traffic;
+    use sentinel_trafficgen::stream::Traffic;
 
     #[test]
     fn a_copy_has_the_first_frames_only() {

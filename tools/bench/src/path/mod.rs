@@ -16,7 +16,7 @@ use crate::child;
 use crate::corpus;
 use crate::peers::Peer;
 use crate::report::Report;
-use crate::traffic::Traffic;
+use sentinel_trafficgen::stream::Traffic;
 
 /// Number of rounds, and the peers to measure beside the reference.
 #[derive(Clone, Debug)]

@@ -6,19 +6,38 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 
 use super::call::{Answered, Call};
-use super::{ApiState, rest, sse};
-use crate::service::Operation;
+use super::idempotency::Begun;
+use super::{ApiState, Problem, rest, sse};
+use crate::service::parameter::IDEMPOTENCY_KEY;
+use crate::service::{Method, Operation};
 
 type Handling = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 /// Answers a request for `operation`, whose caller may perform it: see [`super::authenticate`].
 pub(super) async fn serve(operation: Operation, state: ApiState, request: Request) -> Response {
     let declared = operation.declaration();
-    let answered = match Call::read(&declared, state, request).await {
-        Ok((call, _)) => handle(operation, call).await,
-        Err(problem) => Err(problem),
+    let uri = request.uri().to_string();
+    let (call, body) = match Call::read(&declared, state, request).await {
+        Ok(read) => read,
+        Err(problem) => return problem.into_response(),
     };
-    answered.unwrap_or_else(IntoResponse::into_response)
+    let key = call.headers.get(IDEMPOTENCY_KEY.name).cloned();
+    let Some(key) = key.filter(|_| declared.method == Method::Post) else {
+        return handle(operation, call).await.unwrap_or_else(IntoResponse::into_response);
+    };
+    match call.state.idempotency.begin(&call.caller, key.as_bytes(), &[uri.as_bytes(), &body]) {
+        Err(problem) => problem.into_response(),
+        Ok(Begun::Again(response)) => response,
+        Ok(Begun::First(ticket)) => {
+            // On a task of its own: a client that goes meanwhile and comes back gets the answer to what was done.
+            let task = tokio::spawn(async move {
+                let answered = handle(operation, call).await;
+                ticket.finish(answered.unwrap_or_else(IntoResponse::into_response)).await
+            });
+            let lost = |_| Problem::internal("the operation panicked").into_response();
+            task.await.unwrap_or_else(lost)
+        }
+    }
 }
 
 fn handle(operation: Operation, call: Call) -> Handling {

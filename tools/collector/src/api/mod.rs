@@ -10,6 +10,7 @@ mod call;
 mod cursor;
 mod dispatch;
 mod guard;
+mod idempotency;
 mod openapi;
 mod openmetrics;
 mod parameters;

@@ -184,7 +184,7 @@ fn unknown(what: &str, name: &str, known: impl Iterator<Item = &'static str>) ->
 
 /// Filters of a query as one text, in one order.
 fn filter_of(query: &[(String, String)]) -> String {
-    let is_filter = |name: &str| name != "cursor" && name != "limit";
+    let is_filter = |name: &str| !["cursor", "limit", "after"].contains(&name);
     let filters = query.iter().filter(|(name, _)| is_filter(name));
     let mut filters: Vec<String> = filters.map(|(name, value)| format!("{name}={value}")).collect();
     filters.sort_unstable();

@@ -33,7 +33,7 @@ pub fn undecodable(row: &UndecodableAlert) -> String {
     body
 }
 
-/// `{"alerts": [...], "next": "cursor" or null}` and a line end; a cursor has no letter that JSON escapes.
+/// `{"alerts": [...], "next": "cursor" or null, "partial", "reached"}` and a line end; a cursor has no letter that JSON escapes.
 #[must_use]
 pub fn alert_page(page: &AlertPage, next: Option<&str>) -> String {
     let mut body = String::with_capacity(page.alerts.len() * ALERT_CAPACITY + 32);
@@ -48,7 +48,8 @@ pub fn alert_page(page: &AlertPage, next: Option<&str>) -> String {
         }
     }
     let next = next.map_or_else(|| "null".into(), |next| format!("\"{next}\""));
-    let _ = writeln!(body, "],\"next\":{next}}}");
+    let reached = page.reached.map_or_else(|| "null".into(), |at| format!("\"{}\"", at.rfc3339()));
+    let _ = writeln!(body, "],\"next\":{next},\"partial\":{},\"reached\":{reached}}}", page.is_partial);
     body
 }
 
@@ -91,6 +92,16 @@ pub fn sensors(statuses: &[SensorStatus]) -> String {
         let _ = write!(body, "{separator}{}", sensor(status));
     }
     body.push_str("]}");
+    body
+}
+
+/// `{"sensors": [...], "next": "cursor" or null}`.
+#[must_use]
+pub fn sensor_page(statuses: &[SensorStatus], next: Option<&str>) -> String {
+    let mut body = sensors(statuses);
+    body.pop(); // the brace
+    let next = next.map_or_else(|| "null".into(), |next| format!("\"{next}\""));
+    let _ = write!(body, ",\"next\":{next}}}");
     body
 }
 
@@ -353,7 +364,7 @@ mod tests {
             len: 17,
         };
         let rows = vec![AlertRow::Alert(stored.into()), AlertRow::Undecodable(row.into())];
-        let page = AlertPage { alerts: rows, next: Some(2) };
+        let page = AlertPage { alerts: rows, next: Some(2), is_partial: false, reached: None };
         let value: Value = serde_json::from_str(&alert_page(&page, Some("2"))).unwrap();
         assert_eq!((value["alerts"].as_array().unwrap().len(), &value["next"]), (2, &"2".into()));
         assert_eq!(value["alerts"][1]["summary"], "undecodable, 17 bytes");

@@ -120,7 +120,15 @@ const OBJECTS: &[(&str, &[Member])] = &[
             ("stored", Whole, true),
         ],
     ),
-    ("AlertPage", &[("alerts", List(&Object("Alert")), true), ("next", TEXT, true)]),
+    (
+        "AlertPage",
+        &[
+            ("alerts", List(&Object("Alert")), true),
+            ("next", TEXT, true),
+            ("partial", Flag, true),
+            ("reached", TIME, true),
+        ],
+    ),
     ("AlertsUnknown", &[("boot", Whole, true), ("from", Whole, true)]),
     ("AuditPage", &[("audit", List(&Object("AuditRow")), true), ("next", TEXT, true)]),
     (
@@ -278,7 +286,7 @@ const OBJECTS: &[(&str, &[Member])] = &[
             ("reasons_total", Whole, true),
         ],
     ),
-    ("SensorPage", &[("sensors", List(&Object("Sensor")), true)]),
+    ("SensorPage", &[("sensors", List(&Object("Sensor")), true), ("next", TEXT, false)]),
     (
         "Stats",
         &[

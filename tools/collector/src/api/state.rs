@@ -1,8 +1,11 @@
 //! State of the handlers: the use cases, and the limits of HTTP clients.
 
+use std::sync::Arc;
+
 use axum::extract::FromRef;
 
 use super::body_cache::BodyCache;
+use super::idempotency::Idempotency;
 use crate::http::{AddressLimiter, HttpLimit, HttpLimits};
 use crate::service::Service;
 
@@ -17,6 +20,8 @@ pub struct ApiState {
     /// Answers that show every sensor: the list, and the metrics.
     pub(super) sensor_list: BodyCache,
     pub(super) sensor_metrics: BodyCache,
+    /// Answers to requests with an `Idempotency-Key`.
+    pub(super) idempotency: Idempotency,
 }
 
 impl ApiState {
@@ -26,7 +31,8 @@ impl ApiState {
         let per_address = (limits.searches_per_address, HttpLimit::SearchesPerAddress);
         let searches = AddressLimiter::new((limits.connections, HttpLimit::Searches), per_address);
         let (sensor_list, sensor_metrics) = (BodyCache::default(), BodyCache::default());
-        Self { service, streams, searches, sensor_list, sensor_metrics }
+        let idempotency = Idempotency::new(Arc::clone(&service.metrics.http));
+        Self { service, streams, searches, sensor_list, sensor_metrics, idempotency }
     }
 }
 

@@ -90,11 +90,13 @@ pub enum HttpLimit {
     SearchesPerAddress,
     /// A query did not end before its deadline.
     QueryDeadline,
+    /// An answer that was kept for its `Idempotency-Key` went before its time.
+    IdempotencyKeys,
 }
 
 impl HttpLimit {
     /// Every limit: each has a series from the start, with zero.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::Idle,
@@ -108,6 +110,7 @@ impl HttpLimit {
         Self::Searches,
         Self::SearchesPerAddress,
         Self::QueryDeadline,
+        Self::IdempotencyKeys,
     ];
 
     /// Name in metrics, answers and the log.
@@ -127,6 +130,7 @@ impl HttpLimit {
             Self::Searches => "searches",
             Self::SearchesPerAddress => "searches_per_address",
             Self::QueryDeadline => "query_deadline",
+            Self::IdempotencyKeys => "idempotency_keys",
         }
     }
 }
@@ -147,6 +151,7 @@ impl fmt::Display for HttpLimit {
             Self::Searches => "too many queries wait",
             Self::SearchesPerAddress => "too many searches of one address run or wait",
             Self::QueryDeadline => "a query did not end before its deadline",
+            Self::IdempotencyKeys => "an answer kept for its Idempotency-Key went before its time",
         })
     }
 }

@@ -62,6 +62,15 @@ impl AlertRow {
     }
 }
 
+/// Result of a search of alerts.
+#[derive(Clone, Debug, Default)]
+pub struct AlertSearch {
+    /// The alerts that were found.
+    pub alerts: Vec<AlertRow>,
+    /// Row number of the last alert that was looked at, if the time was over before the page was full.
+    pub partial: Option<i64>,
+}
+
 /// Selection of stored alerts by one sensor, if given, and by the alerts themselves.
 #[derive(Clone, Debug, Default)]
 pub struct AlertQuery {

@@ -26,7 +26,7 @@ pub use account::{
 };
 pub use accounting::{Accounting, AccountingState, FleetAccounting};
 pub use alert::{
-    AlertPosition, AlertQuery, AlertRow, AlertSelection, AlertTotals, MinuteCounts, StoredAlert,
+    AlertPosition, AlertQuery, AlertRow, AlertSearch, AlertSelection, AlertTotals, MinuteCounts, StoredAlert,
     UndecodableAlert,
 };
 pub use collector_key::{CollectorKeyTimes, KeyPlan, Unconfirmed};

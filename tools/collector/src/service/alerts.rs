@@ -1,9 +1,11 @@
 //! Stored alerts, filtered and paged.
 
+use sentinel_units::Timestamp;
+
 use super::access::{Caller, authorize};
 use super::operations::Operation;
 use super::{MAX_PAGE_LEN, Service, ServiceError};
-use crate::model::{AlertQuery, AlertRow, AlertSelection, Scope, Sensor, SensorId};
+use crate::model::{AlertQuery, AlertRow, AlertSearch, AlertSelection, Scope, Sensor, SensorId};
 
 /// Maximum number of names given with an unknown one.
 const MAX_KNOWN_NAMES: usize = 20;
@@ -24,9 +26,13 @@ pub struct AlertPage {
     pub alerts: Vec<AlertRow>,
     /// Row number at which the next page continues; none if this is the last one.
     pub next: Option<i64>,
+    /// True if the time was over before the page was full.
+    pub is_partial: bool,
+    /// Arrival of the alert that the search got to, if it is partial.
+    pub reached: Option<Timestamp>,
 }
 
-/// Selects one page of alerts.
+/// Selects one page of alerts; ends in its time with what it has found.
 ///
 /// # Errors
 /// [`ServiceError::UnknownSensor`], [`ServiceError::Busy`], [`ServiceError::Deadline`], [`ServiceError::Store`].
@@ -44,12 +50,13 @@ pub async fn list_alerts(
     let limit = request.selection.limit.clamp(1, MAX_PAGE_LEN);
     // One more than the page holds shows if there is a next page.
     let selection = AlertSelection { limit: limit + 1, ..request.selection };
-    let mut alerts = service.readers.alerts(AlertQuery { sensor, among: scope.ids(), selection }).await?;
+    let query = AlertQuery { sensor, among: scope.ids(), selection };
+    let (AlertSearch { mut alerts, partial }, reached) = service.readers.search_alerts(query).await?;
     let len = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_next = alerts.len() > len;
     alerts.truncate(len);
     let next = alerts.last().filter(|_| has_next).map(AlertRow::id);
-    Ok(AlertPage { alerts, next })
+    Ok(AlertPage { alerts, next: next.or(partial), is_partial: partial.is_some(), reached })
 }
 
 /// Row number of [`named_sensor`].

@@ -12,8 +12,9 @@ use super::{
     sensors,
 };
 use crate::model::{
-    AlertQuery, AlertRow, AlertTotals, Incident, IncidentChange, IncidentPage, IncidentSelection,
-    IncidentState, KeyPlan, MinuteCounts, RemovedCounts, Sensor, SensorId, StateChange, StoredToken,
+    AlertQuery, AlertRow, AlertSearch, AlertTotals, Incident, IncidentChange, IncidentPage,
+    IncidentSelection, IncidentState, KeyPlan, MinuteCounts, RemovedCounts, Sensor, SensorId, StateChange,
+    StoredToken,
 };
 
 /// Look-ups of keys and tokens: microseconds each, by index. The handshakes under way bound those that wait.
@@ -53,7 +54,8 @@ pub struct StoreCounts {
 impl ReaderPool {
     /// Limits of reads that may pass over every stored alert. Two at a time: a search takes a processor for itself, and
     /// small machines have two to four.
-    pub const SEARCH: ReadLimits = ReadLimits { reading: 2, waiting: 32, deadline: Duration::from_secs(5) };
+    pub const SEARCH: ReadLimits =
+        ReadLimits { reading: 2, waiting: 32, deadline: Duration::from_millis(1_800) };
 
     /// Pools for the database of `files`, which must exist.
     #[must_use]
@@ -83,6 +85,18 @@ impl ReaderPool {
     /// The rows that `query` selects.
     pub(crate) async fn alerts(&self, query: AlertQuery) -> Result<Vec<AlertRow>, StoreError> {
         self.search.read(move |connection| alerts::query::select(connection, &query)).await
+    }
+
+    /// [`ReaderPool::alerts`] in the time that there is, and how far the search got: by row number, and by time of arrival.
+    pub(crate) async fn search_alerts(
+        &self,
+        query: AlertQuery,
+    ) -> Result<(AlertSearch, Option<Timestamp>), StoreError> {
+        let search = move |connection: &Connection| alerts::query::search(connection, &query);
+        let found = self.search.read(search).await?;
+        let Some(reached) = found.partial else { return Ok((found, None)) };
+        let time = self.overview.read(move |read| alerts::query::received_at(read, reached)).await?;
+        Ok((found, time))
     }
 
     /// [`ReaderPool::alerts`] for a read along the row numbers, without a filter: it passes over no row that it does not

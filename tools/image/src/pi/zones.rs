@@ -8,8 +8,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-/// Lines of a name, a space, and the rule that is valid from now on, from `usr/share/zoneinfo` of Debian's `tzdata`: 30 KiB instead
-/// of 3 MiB of tables. What was valid earlier concerns only alerts that are older than the device.
+/// Lines of a name, a space, and the rule that is valid from now on, from `usr/share/zoneinfo` of Debian's `tzdata`: 30 KiB
+/// instead of 3 MiB of tables. What was valid earlier concerns only alerts that are older than the device.
 ///
 /// # Errors
 /// If the directory cannot be read, or has fewer than 300 zones.

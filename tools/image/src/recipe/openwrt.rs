@@ -10,13 +10,14 @@ use crate::files::Files;
 use crate::package::Package;
 
 /// Files of `rootfs/` and their modes.
-const FILES: [(&str, u32); 6] = [
+const FILES: [(&str, u32); 7] = [
     // The sensor reads it at SIGHUP as its own user; it holds no secrets.
     ("etc/config/sentinel-appliance", 0o644),
     ("etc/hotplug.d/iface/90-sentinel-appliance", 0o644),
     ("etc/init.d/sentinel-appliance", 0o755),
     ("etc/uci-defaults/90_sentinel-appliance", 0o644),
     ("lib/upgrade/keep.d/sentinel-appliance", 0o644),
+    ("lib/upgrade/sentinel-appliance.sh", 0o644),
     ("usr/libexec/rpcd/sentinel", 0o755),
 ];
 
@@ -43,6 +44,10 @@ pub fn appliance(source: &Source, architecture: &str, program: &[u8]) -> Result<
     let mut files = Files::default();
     for (path, mode) in FILES {
         files.file(path, mode, source.bytes(&format!("rootfs/{path}"))?)?;
+    }
+    for board in &source.boards.program(architecture)?.boards {
+        let settings = source.bytes(&format!("config/boards/{board}.conf"))?;
+        files.file(&format!("usr/share/{NAME}/boards/{board}.conf"), 0o644, settings)?;
     }
     files.file("usr/sbin/sentinel", 0o755, program)?;
     Ok(Package {

@@ -4,6 +4,7 @@
 //! by this process ([`VolatileDisk`]). Nothing of the machine is installed: `SENTINEL_MACHINE` names a folder with the unpacked
 //! kernel package, which `ci/install.sh machine` makes.
 
+pub mod board;
 mod disk;
 mod initramfs;
 mod nbd;

@@ -37,7 +37,19 @@ fn a_flow_table_is_reported_with_advice() -> Result<()> {
         let advice = json::text(&status, "/visibility/advice")?;
         ensure!(advice.starts_with("software flow table 'fw4 ft'"), "{advice}");
         let text = run(&mut sensor.command(&["status"]))?;
-        ensure!(text.contains("forwards packets past the sensor") && text.contains("switch off"), "{text}");
+        ensure!(
+            text.contains("forwards packets past the sensor")
+                && text.contains("nft delete flowtable inet fw4 ft"),
+            "{text}"
+        );
+        ensure!(
+            sensor.messages()?.contains("flow table 'fw4 ft'"),
+            "told at the start: {}",
+            sensor.messages()?
+        );
+        let checked = sensor.command(&["config", "check"]).output()?;
+        let told = String::from_utf8_lossy(&checked.stderr);
+        ensure!(checked.status.success() && told.contains("flow table 'fw4 ft'"), "{told}");
         let list = run(&mut sensor.command(&["interfaces", "--json"]))?;
         let list: serde_json::Value = serde_json::from_str(&list)?;
         let all = list.as_array().context("a list")?;

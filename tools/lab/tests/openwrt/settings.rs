@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use sentinel_lab::run;
+use sentinel_lab::{Binaries, run};
 
 use super::{Device, on_a_device};
 
@@ -95,20 +96,49 @@ fn an_interface_that_exists_or_that_a_user_chose_is_kept() -> Result<()> {
 }
 
 #[test]
-fn a_device_of_64_mib_takes_less_memory_and_says_so() -> Result<()> {
+fn settings_for_the_class_of_a_device_are_taken_once_and_told() -> Result<()> {
     on_a_device(|device| {
-        let memory = "sentinel-appliance.main.memory_kib";
+        let boards = "usr/share/sentinel-appliance/boards";
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/boards");
+        for name in ["mvebu-cortexa9.conf", "ramips-mt76x8.conf"] {
+            device.copy(&here.join(name), &format!("{boards}/{name}"), 0o644)?;
+        }
+        let setting = |name: &str, value: &str| format!("sentinel-appliance.main.{name}={value}\n");
+        let target = |name: &str| {
+            let release = format!("DISTRIB_ID='OpenWrt'\nDISTRIB_TARGET='{name}'\nDISTRIB_ARCH='x'\n");
+            device.write("etc/openwrt_release", &release, 0o644)
+        };
+        target("mvebu/cortexa9")?;
+        prepare(device, BIG, &(default_interface() + &setting("ring_kib", "512")))?;
+        let chosen = choose(device)?;
+        for (name, value) in [("memory_kib", "full"), ("ring_kib", "512"), ("uplink_cipher", "chachapoly")] {
+            ensure!(chosen.settings.contains(&setting(name, value)), "{name}: {}", chosen.settings);
+        }
+        ensure!(chosen.logged.contains("settings for mvebu/cortexa9: memory_kib=full"), "{}", chosen.logged);
+        ensure!(choose(device)?.changes.is_empty(), "the second run changes nothing");
+        // There the program chooses the profile by itself.
         prepare(device, SMALL, &default_interface())?;
         let chosen = choose(device)?;
-        ensure!(chosen.settings.contains(&format!("{memory}=tiny\n")), "{}", chosen.settings);
-        ensure!(chosen.logged.contains("58276 KiB"), "{}", chosen.logged);
-        ensure!(choose(device)?.changes.is_empty(), "the second run changes nothing");
-        prepare(device, SMALL, &format!("{}{memory}=1024\n", default_interface()))?;
-        ensure!(choose(device)?.changes.is_empty(), "the user's choice is kept");
+        ensure!(!chosen.settings.contains("memory_kib"), "{}", chosen.settings);
+        target("ramips/mt76x8")?;
+        prepare(device, SMALL, &default_interface())?;
+        ensure!(choose(device)?.settings.contains(&setting("workers", "1")), "a class without memory_kib");
+        target("unknown/target")?;
         prepare(device, BIG, &default_interface())?;
-        ensure!(choose(device)?.changes.is_empty(), "there is enough memory");
+        ensure!(choose(device)?.changes.is_empty(), "no such class");
         Ok(())
     })
+}
+
+/// A file that the program does not take would end in a warning on every device of that class.
+#[test]
+fn the_program_takes_the_settings_of_every_class() -> Result<()> {
+    let sensor = Binaries::locate()?.sensor;
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/boards"))? {
+        let said = run(Command::new(&sensor).args(["config", "check"]).arg(entry?.path()))?;
+        ensure!(said.contains("no problems"), "{said}");
+    }
+    Ok(())
 }
 
 #[test]

@@ -22,6 +22,10 @@ const FLOOD: &[Expected] = &[("mac_flood", "mac_flood")];
 /// Kinds that thousands of hosts which begin to speak at once raise as well.
 pub(super) const MANY_STATIONS: &[Expected] = FLOOD;
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+/// Added to the number of a station whose hardware address is a universal one.
+const UNIVERSAL: u32 = 256;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::fires(
@@ -115,6 +119,29 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         |p| newcomer(p, 660),
     ),
     Scenario::silent("device-early", "the same within the first ten minutes", |p| newcomer(p, 540)),
+    Scenario::fires(
+        "device-many",
+        "after eleven minutes thirty stations come, one every half minute",
+        &[("new_device", "new_device"), ("new_device", "further_devices")],
+        visitors,
+    ),
+    Scenario::fires(
+        "device-offline",
+        "a camera that was seen around the clock for a week is silent",
+        &[("device_offline", "device_offline")],
+        |p| eight_days(p, &[(UNIVERSAL, |_| true), (UNIVERSAL + 1, |at| at < WEEK + HOUR * 8)]),
+    ),
+    Scenario::silent(
+        "device-leaves",
+        "a phone comes home in the evening, and after a week a random address goes for ever",
+        |p| {
+            let is_evening: IsThere = |at| !(7..18).contains(&(at.as_secs() / 3_600 % 24));
+            eight_days(
+                p,
+                &[(UNIVERSAL, |_| true), (UNIVERSAL + 1, is_evening), (6, |at| at < WEEK + HOUR * 6)],
+            )
+        },
+    ),
     Scenario::silent("mac-many", "announcements of 200 hardware addresses in a second", |p| stations(p, 200)),
 ];
 
@@ -376,6 +403,44 @@ fn newcomer(parameters: &Parameters, after_s: u64) -> Packets {
     timeline.push(Arp::announcement(host.mac, host.v4).frame());
     timeline.wait(SECOND * 30);
     timeline.push(Arp::announcement(topology.client.mac, topology.client.v4).frame());
+    timeline.play()
+}
+
+/// A station that announces itself at the start and at the end, and thirty that do so once, later.
+fn visitors(parameters: &Parameters) -> Packets {
+    let topology = &parameters.topology;
+    let mut timeline = Timeline::default();
+    timeline.push(Arp::announcement(topology.client.mac, topology.client.v4).frame());
+    timeline.seek(SECOND * 660);
+    for last in 0..30 {
+        let mac = Mac([0x3c, 0x5a, 0xb4, 0, 0x11, last]);
+        timeline.push(Arp::announcement(mac, topology.internal(u32::from(last) + 7).v4).frame());
+        timeline.wait(SECOND * 30);
+    }
+    timeline.wait(SECOND * 900);
+    timeline.push(Arp::announcement(topology.client.mac, topology.client.v4).frame());
+    timeline.play()
+}
+
+/// Returns true while a station is there.
+type IsThere = fn(Duration) -> bool;
+
+/// Eight days of stations that announce themselves every 55 minutes, at different times, as long as they are there: each by the last byte of its address, or that
+/// and [`UNIVERSAL`] for one with a universal hardware address.
+fn eight_days(parameters: &Parameters, stations: &[(u32, IsThere)]) -> Packets {
+    let mut timeline = Timeline::default();
+    for cycle in 0..209 {
+        let at = SECOND * 3_300 * cycle;
+        for (index, (number, is_there)) in (0..).zip(stations) {
+            timeline.seek(at + SECOND * if cycle == 0 { 299 } else { 1_500 } * index);
+            let [.., kind, last] = number.to_be_bytes();
+            let host = parameters.topology.internal(u32::from(last) + 3);
+            let mac = if kind > 0 { Mac([0xb8, 0x27, 0xeb, 0, 0, last]) } else { host.mac };
+            if is_there(at) {
+                timeline.push(Arp::announcement(mac, host.v4).frame());
+            }
+        }
+    }
     timeline.play()
 }
 

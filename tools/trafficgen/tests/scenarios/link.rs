@@ -9,6 +9,8 @@ type Mac = [u8; 6];
 /// Outer and inner VLAN.
 type Vlans = [u16; 2];
 
+const HOUR: Duration = Duration::from_secs(3_600);
+
 #[derive(Default)]
 pub(crate) struct LinkOracle {
     owners: BTreeMap<(Vlans, Vec<u8>), Mac>,
@@ -22,6 +24,8 @@ pub(crate) struct LinkOracle {
     router: Option<[u8; 16]>,
     clients: Vec<(Duration, Mac, Mac)>,
     senders: BTreeMap<Mac, Duration>,
+    /// Beginning of the last time for which a universal address was seen every hour, and its end.
+    steady: BTreeMap<Mac, (Duration, Duration)>,
     raised: BTreeSet<&'static str>,
 }
 
@@ -31,6 +35,9 @@ impl LinkOracle {
         let source: Mac = bytes[6..12].try_into().unwrap();
         if source != [0; 6] {
             self.senders.entry(source).or_insert(frame.offset);
+            let steady = self.steady.entry(source).or_insert((frame.offset, frame.offset));
+            let begin = if frame.offset - steady.1 > HOUR { frame.offset } else { steady.0 };
+            *steady = (begin, frame.offset);
         }
         let (mut vlans, mut depth, mut at) = (Vlans::default(), 0, 12);
         while matches!(bytes[at..at + 2], [0x81, 0] | [0x88, 0xa8]) {
@@ -60,6 +67,12 @@ impl LinkOracle {
         let begin = self.senders.values().min().copied().unwrap_or_default();
         if self.senders.values().any(|first| *first >= begin + Duration::from_secs(600)) {
             raised.insert("new_device");
+        }
+        let end = self.steady.values().map(|(_, last)| *last).max().unwrap_or_default();
+        let is_silent =
+            |(begin, last): &(Duration, Duration)| *last - *begin >= 7 * 24 * HOUR && end - *last >= 3 * HOUR;
+        if self.steady.iter().any(|(mac, steady)| mac[0] & 2 == 0 && is_silent(steady)) {
+            raised.insert("device_offline");
         }
         let mut first = BTreeMap::new();
         for (at, client, sender) in &self.clients {

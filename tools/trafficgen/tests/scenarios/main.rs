@@ -23,7 +23,7 @@ use sentinel_alert::Test;
 use sentinel_trafficgen::{Parameters, Scenario, scenario};
 use sha2::{Digest, Sha256};
 
-const FEW: [&str; 10] = [
+const FEW: [&str; 11] = [
     "bot",
     "protocol_anomaly",
     "ndp_spoof",
@@ -33,6 +33,7 @@ const FEW: [&str; 10] = [
     "dhcp_starvation",
     "mac_flood",
     "new_device",
+    "device_offline",
     "large_transfer",
 ];
 

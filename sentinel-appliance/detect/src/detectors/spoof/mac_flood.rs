@@ -9,8 +9,8 @@
 use sentinel_alert::{Evidence, Kind, Severity, Subject, Test};
 use sentinel_dissect::FiveTuple;
 use sentinel_track::hash::HashKey;
-use sentinel_units::Mac;
 
+use super::device_table::Device;
 use super::new_device::NewDevices;
 use crate::incident::{Finding, Findings};
 use crate::registry::{Detector, DetectorConfig, thresholds};
@@ -43,7 +43,7 @@ pub(crate) struct MacFlood<'m> {
     second: u64,
     first_second: u64,
     new: u32,
-    devices: NewDevices,
+    devices: NewDevices<'m>,
     thresholds: MacFloodThresholds,
     activation: Activation,
 }
@@ -58,7 +58,13 @@ impl<'m> MacFlood<'m> {
         ports: None,
     };
 
-    pub(crate) fn new(bits: &'m mut [u32], config: &DetectorConfig, devices: &DetectorConfig) -> Self {
+    pub(crate) fn new(
+        bits: &'m mut [u32],
+        slots: &'m mut [Device],
+        config: &DetectorConfig,
+        devices: &DetectorConfig,
+        silence: &DetectorConfig,
+    ) -> Self {
         bits.fill(0);
         Self {
             bits,
@@ -68,15 +74,30 @@ impl<'m> MacFlood<'m> {
             second: 0,
             first_second: 0,
             new: 0,
-            devices: NewDevices::new(devices),
+            devices: NewDevices::new(slots, devices, silence),
             thresholds: config.into(),
             activation: config.into(),
         }
     }
 
-    pub(crate) fn configure(&mut self, config: &DetectorConfig, devices: &DetectorConfig) {
-        self.devices.configure(devices);
+    pub(crate) fn configure(
+        &mut self,
+        config: &DetectorConfig,
+        devices: &DetectorConfig,
+        silence: &DetectorConfig,
+    ) {
+        self.devices.configure(devices, silence);
         (self.thresholds, self.activation) = (config.into(), config.into());
+    }
+
+    /// From now on this is worker `index` of several; the first one sees the messages by which every station is asked for.
+    pub(crate) const fn set_shard(&mut self, index: u32) {
+        self.devices.silence.is_elsewhere = index != 0;
+    }
+
+    /// Stations that are known, and takes over those of an earlier run.
+    pub(crate) const fn devices(&mut self) -> &mut NewDevices<'m> {
+        &mut self.devices
     }
 
     /// Takes the sender of the last frame, and makes it `sender`, whose frames leave no trace from now on.
@@ -103,6 +124,8 @@ impl<'m> MacFlood<'m> {
 
     /// Reports new devices that were watched for long enough, or all at the end of the traffic.
     pub(crate) fn expire(&mut self, is_end: bool, findings: &mut Findings<'_, '_>) {
+        // In a new period the only station that sends is looked at again.
+        self.last = [0; 6];
         self.devices.expire(is_end, findings);
     }
 
@@ -135,8 +158,13 @@ impl<'m> MacFlood<'m> {
         let place = self.place(setting.key, sender);
         // Nearly every sender is known to the filling filter: then nothing changes.
         let [first, ..] = *sender;
-        if first & 1 == 0 && !self.holds(&place) {
+        if first & 1 != 0 {
+            return;
+        }
+        if !self.holds(&place) {
             self.add(setting, *sender, &place, findings);
+        } else if !self.devices.is_present(place.hash) {
+            self.devices.see(*sender, place.hash, false, findings);
         }
     }
 
@@ -144,6 +172,7 @@ impl<'m> MacFlood<'m> {
     #[inline(never)] // its stack frame is not that of the common case
     fn add(&mut self, setting: Setting<'_>, sender: [u8; 6], place: &Place, findings: &mut Findings<'_, '_>) {
         if !self.is_new(place) {
+            self.devices.see(sender, place.hash, false, findings);
             return;
         }
         let second = setting.now.as_secs();
@@ -157,8 +186,8 @@ impl<'m> MacFlood<'m> {
         let is_early = second.saturating_sub(self.first_second) < FIRST_SECONDS;
         let threshold = self.thresholds.addresses << u32::from(is_early);
         match self.new {
-            ..=MAX_DEVICES_PER_S => self.devices.begin(Mac(sender), findings),
-            _ => self.devices.learn(setting.now),
+            ..=MAX_DEVICES_PER_S => self.devices.see(sender, place.hash, true, findings),
+            _ => self.devices.flood(setting.now),
         }
         if self.new < threshold || !self.activation.enabled {
             return;
@@ -186,7 +215,9 @@ impl<'m> MacFlood<'m> {
         let bit = |shift: u32| 1_u64 << (hash >> shift & 63);
         let mask = bit(32) | bit(38) | bit(44) | bit(50);
         let (now, before) = if self.is_swapped { (block + half, block) } else { (block, block + half) };
-        Place { now, before, mask }
+        #[expect(clippy::as_conversions, reason = "the upper half of 64 bits")]
+        let hash = (hash >> 32) as u32;
+        Place { now, before, mask, hash }
     }
 
     /// Returns true if the filling filter has all bits of an address.
@@ -196,7 +227,7 @@ impl<'m> MacFlood<'m> {
     }
 
     /// Sets the bits of an address that the filling filter does not have. Returns true if the other one has not either.
-    fn is_new(&mut self, &Place { now, before, mask }: &Place) -> bool {
+    fn is_new(&mut self, &Place { now, before, mask, .. }: &Place) -> bool {
         let half = self.bits.len() / 2;
         let was_known = self.block(before).is_some_and(|held| pair(held) & mask == mask);
         let Some(held) = self.block(now) else { return false };
@@ -220,11 +251,13 @@ impl<'m> MacFlood<'m> {
     }
 }
 
-/// First words of the blocks of an address in the filling filter and in the one before, and its bits there.
+/// First words of the blocks of an address in the filling filter and in the one before, its bits there, and its hash.
 struct Place {
     now: usize,
     before: usize,
     mask: u64,
+    /// Hash of it.
+    hash: u32,
 }
 
 /// Bits of a block.
@@ -246,7 +279,7 @@ mod tests {
         for seed in 0..8 {
             let key = HashKey::new(seed);
             let mut bits = std::vec![0; 1_024];
-            let mut filter = MacFlood::new(&mut bits, &configs[0], &configs[0]);
+            let mut filter = MacFlood::new(&mut bits, &mut [], &configs[0], &configs[0], &configs[0]);
             let is_new = |filter: &mut MacFlood<'_>, number: u32| {
                 let [.., e, f] = number.to_be_bytes();
                 let place = filter.place(&key, &[2, 0, 0, 0, e, f]);

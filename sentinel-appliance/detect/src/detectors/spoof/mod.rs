@@ -9,11 +9,15 @@
 //! | `routers` | router advertisements: `rogue_ra` |
 //! | `starvation` | `dhcp_starvation` |
 //! | `mac_flood` | `mac_flood`, and which stations are new |
+//! | `device_table` | stations that are known, and how steadily they are seen |
 //! | `new_device` | `new_device` |
+//! | `device_offline` | `device_offline` |
 //! | `arp`, `ndp` | `arp_spoof`, `ndp_spoof`: messages to claims |
 
 pub(crate) mod arp;
 mod bindings;
+pub(crate) mod device_offline;
+pub(crate) mod device_table;
 mod gateways;
 pub(crate) mod link_layer;
 pub(crate) mod mac_flood;

@@ -2,13 +2,15 @@
 //!
 //! Read first: RFC 2132 section 3.14 (host name); RFC 9797 (random and changing hardware addresses).
 //!
-//! Which hardware addresses are known is what `mac_flood` remembers. A new one is watched until it uses an internal address and has
+//! Which stations are known is what [`device_table`](super::device_table) holds, over a restart too; of a network that is too large for it
+//! what `mac_flood` remembers. A new one is watched until it uses an internal address and has
 //! had ten seconds to ask for a lease, in which it gives its name. It is no device of this link if it forwards packets of others.
-//! Silent are the learning time after the start, the same time after a flood of hardware addresses, and what
-//! is above the number a day. Of random addresses, which phones change, one an hour is reported.
 //!
-//! Not seen: devices behind a router, which has sent their frames; with several workers, those whose first frame another one sees. What is
-//! known is forgotten with a restart.
+//! Silent are the learning time after the first start, or after any start if the table could not hold all stations, and the same time after a
+//! flood of hardware addresses: a station that still sends after it is told then. Of random addresses, which phones change, one an hour is reported, of all
+//! the set number a day. What is left out by these limits, or by a flood that goes on, is counted and told once a day.
+//!
+//! Not seen: devices behind a router, which has sent their frames; with several workers, those whose first frame another one sees.
 
 use core::time::Duration;
 
@@ -17,6 +19,8 @@ use sentinel_dissect::dhcp::{self, option};
 use sentinel_dissect::{Network, PacketSummary};
 use sentinel_units::{Address, Mac, Timestamp};
 
+use super::device_offline::Silence;
+use super::device_table::{Device, DeviceTable, PERIOD_S};
 use crate::incident::{Finding, Findings};
 use crate::registry::{Detector, DetectorConfig, thresholds};
 use crate::shared::event::{DHCP_CLIENT, Event, OtherEvent, Setting};
@@ -28,11 +32,13 @@ const MAX_WAITING: usize = 8;
 const WATCHED: Duration = Duration::from_secs(10);
 const DAY_S: u64 = 86_400;
 const HOUR_S: u64 = 3_600;
+/// Second until which is learnt if an earlier run has learnt.
+const LEARNT: u64 = 1;
 
 thresholds! {
     /// Thresholds of `new_device`.
     Thresholds {
-        learning_s: "s", default 600, 10 to 604_800, "time after the start in which every station counts as known";
+        learning_s: "s", default 600, 10 to 604_800, "time after the first start in which every station counts as known";
         devices_a_day: "devices", default 20, 1 to 1_000, "new devices that are reported within a day";
     }
 }
@@ -44,7 +50,7 @@ pub(crate) struct NewDevice;
 impl NewDevice {
     pub(crate) const DETECTOR: Detector = Detector {
         kind: Kind::NewDevice,
-        about: "a station of the inside network appears that was not seen since the start",
+        about: "a station of the inside network appears that was not seen before",
         source: "common practice: an inventory of what is connected; RFC 9797 for addresses that change",
         severity: Severity::Info,
         thresholds: Thresholds::SETTINGS,
@@ -61,16 +67,22 @@ impl NewDevice {
 
 /// New stations, and how many were reported.
 #[derive(Debug)]
-pub(super) struct NewDevices {
+pub(crate) struct NewDevices<'m> {
+    table: DeviceTable<'m>,
     waiting: heapless::Vec<Station, MAX_WAITING>,
     /// Second until which every station counts as known; zero before the first frame.
     learning_until: u64,
+    /// Seconds at which a flood of made-up stations began, and until which none is taken for new; zero without one.
+    flood: (u64, u64),
+    /// Stations that were left out, and the day on which that was told last.
+    untold: (u32, u64),
     /// Day, and reports of it.
     reported: (u64, u32),
     /// Second from which a random address is reported again.
     random_from: u64,
     thresholds: Thresholds,
     activation: Activation,
+    pub(super) silence: Silence,
 }
 
 /// Station that was seen for the first time.
@@ -82,11 +94,15 @@ struct Station {
     name: Option<ShortName>,
 }
 
-impl NewDevices {
-    pub(super) fn new(config: &DetectorConfig) -> Self {
+impl<'m> NewDevices<'m> {
+    pub(super) fn new(slots: &'m mut [Device], config: &DetectorConfig, silence: &DetectorConfig) -> Self {
         Self {
+            table: DeviceTable::new(slots),
             waiting: heapless::Vec::new(),
             learning_until: 0,
+            flood: (0, 0),
+            untold: (0, 0),
+            silence: Silence::new(silence),
             reported: (0, 0),
             random_from: 0,
             thresholds: config.into(),
@@ -94,7 +110,8 @@ impl NewDevices {
         }
     }
 
-    pub(super) fn configure(&mut self, config: &DetectorConfig) {
+    pub(super) fn configure(&mut self, config: &DetectorConfig, silence: &DetectorConfig) {
+        self.silence.configure(silence);
         (self.thresholds, self.activation) = (config.into(), config.into());
     }
 
@@ -104,26 +121,100 @@ impl NewDevices {
         !self.waiting.is_empty()
     }
 
-    /// All stations count as known for the learning time: what was remembered of them is lost, or a flood makes them up.
-    #[cold]
-    pub(super) fn learn(&mut self, now: Timestamp) {
-        self.learning_until = now.as_secs() + u64::from(self.thresholds.learning_s);
-        self.waiting.clear();
+    /// Returns true if nothing is to be done for a station, by its hash.
+    #[inline]
+    pub(super) fn is_present(&self, hash: u32) -> bool {
+        self.table.is_present(hash)
     }
 
-    /// A station was seen for the first time.
+    /// Another station was seen for the first time in a second with many: somebody makes them up. Those that are watched are new again once it
+    /// is over.
     #[cold]
-    pub(super) fn begin(&mut self, mac: Mac, findings: &mut Findings<'_, '_>) {
-        let now = findings.now;
-        if self.learning_until == 0 {
-            self.learn(now);
+    pub(super) fn flood(&mut self, now: Timestamp) {
+        let second = now.as_secs();
+        let (since, until) = &mut self.flood;
+        if second >= *until {
+            *since = second;
         }
-        if now.as_secs() < self.learning_until || !self.activation.enabled {
+        *until = second + u64::from(self.thresholds.learning_s);
+        let is_long = second - *since > u64::from(self.thresholds.learning_s);
+        while let Some(Station { mac, .. }) = self.waiting.pop() {
+            self.table.remove(mac.0);
+        }
+        self.leave_out(u32::from(is_long));
+    }
+
+    const fn leave_out(&mut self, stations: u32) {
+        self.untold.0 = self.untold.0.saturating_add(stations);
+    }
+
+    /// A station sends that was not yet seen in this period; `is_new` if `mac_flood` does not remember it.
+    #[cold]
+    pub(super) fn see(&mut self, mac: [u8; 6], hash: u32, is_new: bool, findings: &mut Findings<'_, '_>) {
+        let now = findings.now;
+        let (second, day) = (now.as_secs(), day_of(now));
+        if self.learning_until == 0 {
+            self.learning_until = second + u64::from(self.thresholds.learning_s);
+        }
+        self.advance(findings);
+        if self.table.mark(mac, hash, day) {
             return;
         }
-        // More than that in ten seconds are not devices that somebody has brought.
-        let _full = self.waiting.push(Station { mac, since: now, address: None, name: None });
-        findings.incidents.wake_at(now.after(WATCHED));
+        if second < self.learning_until || !self.activation.enabled {
+            self.table.add(mac, day);
+            self.table.mark(mac, hash, day);
+        } else if second < self.flood.1 {
+            // It is new again with its first frame afterwards.
+        } else if self.waiting.is_full() {
+            // So it is with its next frame, unless no table has room for it.
+            self.leave_out(u32::from(is_new && !self.table.state().1));
+        } else if self.table.add(mac, day) || is_new {
+            self.table.mark(mac, hash, day);
+            let _has_room =
+                self.waiting.push(Station { mac: Mac(mac), since: now, address: None, name: None });
+            findings.incidents.wake_at(now.after(WATCHED));
+        }
+    }
+
+    /// Ends periods, half-hours and days.
+    fn advance(&mut self, findings: &mut Findings<'_, '_>) {
+        let second = findings.now.as_secs();
+        if self.table.advance(second) {
+            self.silence.judge(&mut self.table, findings);
+        }
+        let next = second / PERIOD_S * PERIOD_S + PERIOD_S;
+        findings.incidents.wake_at(Timestamp::from_parts(next, 0));
+        let (count, told) = self.untold;
+        if count > 0 && second / DAY_S != told {
+            self.untold = (0, second / DAY_S);
+            findings.add(&Finding {
+                test: Test::NewDevices,
+                severity: self.activation.severity,
+                first: findings.now,
+                subject: Subject::default(),
+                evidence: Evidence::Stations { count, days: 0, silent_s: 0 },
+                adds: 0,
+                scope: 1,
+            });
+        }
+    }
+
+    /// Stations that are known, whether these are all, and revisions as those of the table.
+    pub(in crate::detectors) fn state(&self, now: Timestamp) -> (&[Device], bool, [u32; 2]) {
+        let (devices, is_complete, revisions) = self.table.state();
+        let is_learnt = match self.learning_until {
+            0 => false,
+            LEARNT => true,
+            until => now.as_secs() >= until,
+        };
+        (devices, is_complete && is_learnt, revisions)
+    }
+
+    /// Takes over stations of an earlier run; if they were all, nothing is left to learn.
+    pub(in crate::detectors) fn restore(&mut self, devices: &[Device], is_complete: bool) {
+        if self.table.restore(devices) && is_complete {
+            self.learning_until = LEARNT;
+        }
     }
 
     /// A packet with ports, while stations are watched.
@@ -164,6 +255,9 @@ impl NewDevices {
 
     /// Reports the stations that were watched for long enough, or all because the traffic has ended.
     pub(super) fn expire(&mut self, is_end: bool, findings: &mut Findings<'_, '_>) {
+        if self.learning_until != 0 && !is_end {
+            self.advance(findings);
+        }
         while let Some(station) = self.waiting.first() {
             let until = station.since.after(WATCHED);
             if !is_end && findings.now < until {
@@ -185,8 +279,16 @@ impl NewDevices {
         if *day != second / DAY_S {
             (*day, *count) = (second / DAY_S, 0);
         }
+        if let Some(address) = address.filter(|address| address.is_v4()) {
+            let [.., word] = address.words();
+            self.table.set_address(mac.0, word);
+        }
+        if address.is_none() && name.is_none() {
+            return;
+        }
         let is_held = mac.is_local() && second < self.random_from;
-        if address.is_none() && name.is_none() || is_held || *count >= self.thresholds.devices_a_day {
+        if is_held || *count >= self.thresholds.devices_a_day {
+            self.leave_out(1);
             return;
         }
         *count += 1;
@@ -204,6 +306,11 @@ impl NewDevices {
             scope: u32::from_be_bytes([c, d, e, f]),
         });
     }
+}
+
+/// Day since the epoch, which 16 bits hold for a hundred years.
+fn day_of(now: Timestamp) -> u16 {
+    u16::try_from(now.as_secs() / DAY_S).unwrap_or(u16::MAX)
 }
 
 /// Host name in the request of a DHCP client: printable ASCII, at most 64 characters.
@@ -227,6 +334,7 @@ mod tests {
     use super::*;
     use crate::testkit::*;
     use sentinel_alert::Phase;
+    use sentinel_track::hash::HashKey;
     use std::net::Ipv4Addr;
     use std::string::ToString;
     use std::vec;
@@ -281,7 +389,7 @@ mod tests {
         assert_eq!(
             summaries(&sensor),
             [
-                "10.20.30.41 is used by a device not seen before, 3c:5a:b4:00:11:22, which calls itself galaxy?[31m"
+                "10.20.30.41 is used by a device not seen before, 3c:5a:b4:00:11:22 (Google), which calls itself galaxy?[31m"
             ]
         );
         assert_eq!(sensor.raised[0].severity, Severity::Info);
@@ -298,7 +406,7 @@ mod tests {
         sensor.finish();
         assert_eq!(
             summaries(&sensor),
-            ["3c:5a:b4:00:11:22 is a device not seen before, which calls itself printer"]
+            ["3c:5a:b4:00:11:22 is a device not seen before (Google), which calls itself printer"]
         );
     }
 
@@ -309,9 +417,13 @@ mod tests {
             sensor
                 .frame(LEARNT + u64::from(number) * 1_500_000, &claim([2, 1, 1, 1, 1, number], 50 + number));
         }
-        sensor.finish();
+        sensor.tick(LEARNT + 6_000_000);
         let told = summaries(&sensor);
-        assert_eq!(told.len(), 2, "{told:?}");
+        let is_count = |text: &&std::string::String| {
+            *text == "1 or more further devices not seen before, which are not told one by one"
+        };
+        // One on each of two days.
+        assert_eq!((told.len(), told.iter().filter(is_count).count()), (4, 2), "{told:?}");
         assert!(told[0].ends_with("02:01:01:01:01:00 (random)"), "{told:?}");
     }
 
@@ -327,7 +439,90 @@ mod tests {
             sensor.frame(millis, &claim([0x3c, 1, 1, 1, 1, number], 50 + number));
         }
         sensor.finish();
-        assert_eq!(sensor.opened().len(), 20);
+        let opened = sensor.opened();
+        assert_eq!(opened.iter().filter(|test| **test == Test::NewDevice).count(), 20);
+        assert_eq!(
+            opened.iter().filter(|test| **test == Test::NewDevices).count(),
+            1,
+            "the others are counted"
+        );
+    }
+
+    fn told_of(sensor: &Sensor, mac: [u8; 6]) -> usize {
+        let is_it = |alert: &&sentinel_alert::Alert| {
+            alert.phase == Phase::Open && alert.test == Test::NewDevice && alert.subject.mac == Some(Mac(mac))
+        };
+        sensor.raised.iter().filter(is_it).count()
+    }
+
+    /// The whole network was new again after a restart, or a device that came during one was learnt and never told.
+    #[test]
+    fn a_restart_knows_what_was_there_and_learns_nothing_new() {
+        let mut sensor = sensor();
+        let known = |number: u8| [0x3c, 7, 7, 7, 7, number];
+        (0..30).for_each(|number| sensor.frame(u64::from(number) * 1_000, &claim(known(number), number)));
+        sensor.tick(LEARNT);
+        let (devices, is_complete, _) = sensor.engine.devices();
+        let devices = devices.to_vec();
+        assert!(is_complete);
+        let mut next = Sensor::with(ROOMY, HashKey::new(9), &alone(Kind::NewDevice));
+        next.engine.restore_devices(&devices, is_complete);
+        (0..30).for_each(|number| next.frame(u64::from(number) * 1_000, &claim(known(number), number)));
+        next.frame(40_000, &claim(GLOBAL, 60));
+        next.tick(60_000);
+        assert_eq!(next.opened(), [Test::NewDevice]);
+        assert_eq!(told_of(&next, GLOBAL), 1);
+        // Of a network that is too large for the table the others would all be new.
+        let mut small = Sensor::with(TINY, KEY, &alone(Kind::NewDevice));
+        small.engine.restore_devices(&devices, is_complete);
+        (0..30).for_each(|number| small.frame(u64::from(number) * 1_000, &claim(known(number), number)));
+        small.tick(60_000);
+        assert_eq!(small.opened(), []);
+        assert!(!small.engine.devices().1);
+    }
+
+    /// Nine made-up stations in a second hid whoever came within the next ten minutes, for ever.
+    #[test]
+    fn a_device_that_hides_behind_made_up_ones_is_told_afterwards() {
+        let mut sensor = sensor();
+        for number in 0..12_u8 {
+            sensor.frame(LEARNT + u64::from(number), &claim([0x3c, 8, 8, 8, 8, number], 60));
+        }
+        for minute in 0..25 {
+            sensor.frame(LEARNT + 1_000 + minute * 60_000, &claim(GLOBAL, 41));
+        }
+        sensor.tick(LEARNT + 1_600_000);
+        assert_eq!(sensor.opened(), [Test::NewDevice]);
+        assert_eq!(told_of(&sensor, GLOBAL), 1);
+    }
+
+    /// Eight a second are no flood: they use up what is told of a day, and all that it can hold of the table.
+    #[test]
+    fn made_up_stations_push_out_no_known_one_and_are_counted() {
+        let mut capacities = ROOMY;
+        capacities.tables.devices = 64;
+        let mut sensor = Sensor::with(capacities, KEY, &alone(Kind::NewDevice));
+        let known = |number: u8| [0x3c, 7, 7, 7, 7, number];
+        // Two hours of a house of 20 devices.
+        for minute in (0..130_u64).step_by(5) {
+            (0..20).for_each(|number| {
+                sensor.frame(minute * 60_000 + u64::from(number), &claim(known(number), number));
+            });
+        }
+        let begin = 130 * 60_000;
+        for number in 0..20_000_u32 {
+            let [_, b, c, d] = number.to_be_bytes();
+            sensor.frame(begin + u64::from(number) * 150, &claim([0x3c, 9, 9, b, c, d], 60));
+        }
+        for minute in (0..130_u64).step_by(5) {
+            let at = begin + 3_100_000 + minute * 60_000;
+            (0..20).for_each(|number| sensor.frame(at + u64::from(number), &claim(known(number), number)));
+        }
+        sensor.finish();
+        (0..20).for_each(|number| assert_eq!(told_of(&sensor, known(number)), 0, "{number} is known"));
+        let opened = sensor.opened();
+        assert_eq!(opened.iter().filter(|test| **test == Test::NewDevice).count(), 20);
+        assert_eq!(opened.iter().filter(|test| **test == Test::NewDevices).count(), 1);
     }
 
     /// A station that makes up hardware addresses is one flood, and no hundred devices.

@@ -13,6 +13,7 @@ use sentinel_uplink::PublicKey;
 
 use crate::settings::Settings;
 use crate::spool::{Log, Record};
+use crate::terminal::count::count;
 use crate::terminal::failure::Failure;
 use crate::terminal::output::Output;
 
@@ -148,7 +149,9 @@ fn verify(log: &mut Log, head: Option<&Head>, mut output: Output) -> Result<(), 
         .map_err(|error| Failure::new(format!("reading the log: {error}")))?;
     outcome?;
     output.line(|line| {
-        write!(line, "{} segments, {} blocks, {} records", report.segments, report.blocks, report.records)?;
+        let parts =
+            [(u64::from(report.segments), "segment"), (report.blocks, "block"), (report.records, "record")];
+        line.push_str(&parts.map(|(number, noun)| count(number, noun)).join(", "));
         write!(line, ", {} in the journal, {} findings", report.journal_records, report.findings)
     })?;
     if report.older_key_segments > 0 {

@@ -13,6 +13,7 @@ use crate::settings::Settings;
 use crate::spool::{self, JOURNAL_FILE, Log, MAIN_FILE};
 use crate::system::keys;
 use crate::system::private_files::no_links;
+use crate::terminal::count::count as counted;
 use crate::terminal::failure::Failure;
 use crate::terminal::log;
 
@@ -126,7 +127,7 @@ impl Opened {
                  --evidence-key FILE reads those that are sealed to a key"
             ));
         } else if count > 0 {
-            log::warn(format_args!("{count} segments are not sealed to this evidence key"));
+            log::warn(format_args!("not sealed to this evidence key: {}", counted(count.into(), "segment")));
         }
     }
 

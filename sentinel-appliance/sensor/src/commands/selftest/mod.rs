@@ -38,6 +38,8 @@ use traces::{TRACES, Trace};
 const STEP: Duration = Duration::from_micros(500);
 /// Time between two steps of a slow trace: contacts at regular times, a device that is watched for a while.
 const PERIOD: Duration = Duration::from_secs(60);
+/// Time between two steps of a trace of a week.
+const HALF_HOUR: Duration = Duration::from_mins(30);
 /// Time between two traces, after which every window and incident of the one before is over.
 const GAP: Duration = Duration::from_secs(86_400);
 
@@ -121,10 +123,10 @@ fn run(trace: &Trace, analyser: &mut Analyser, now: &mut Timestamp) -> Result<()
         (trace.step)(step, &mut |bytes| {
             analyser.frame(&ethernet(*now, bytes), &mut |alert| raised |= alert.test == trace.test);
         });
-        *now = now.after(if matches!(trace.test, Test::Beacon | Test::NewDevice | Test::LargeTransfer) {
-            PERIOD
-        } else {
-            STEP
+        *now = now.after(match trace.test {
+            Test::Beacon | Test::NewDevice | Test::LargeTransfer => PERIOD,
+            Test::DeviceOffline => HALF_HOUR,
+            _ => STEP,
         });
         if raised != (step == due) {
             return Err(format!("alert at step {step} is {raised}, due at {due}"));

@@ -90,6 +90,8 @@ pub(super) const TRACES: &[Trace] = &[
     Trace { test: Test::BotUserAgent, raised_at: |_| 2, step: programs },
     Trace { test: Test::MaliciousFingerprint, raised_at: |_| 2, step: fingerprints },
     Trace { test: Test::Land, raised_at: |_| 2, step: requests_to_itself },
+    // A step is half an hour, which is judged when the next one begins.
+    Trace { test: Test::DeviceOffline, raised_at: |silent_s| WEEK + silent_s / 1_800 + 1, step: week },
 ];
 
 /// Lists of the self-test: names that nobody owns (RFC 6761), addresses for documentation (RFC 5737).
@@ -368,6 +370,17 @@ fn newcomer(step: u32, give: Give<'_>) {
         give(&frame::arp_reply(Ipv4Addr::new(192, 168, 0, 30), [0x3c, 0x5a, 0xb4, 0, 0, 1]));
     } else {
         give(&frame::tcp((CLIENT, 48_000), (SERVER, 443), SYN, &[]));
+    }
+}
+
+/// Half-hours of a week.
+const WEEK: u32 = 336;
+
+/// A station that is always there, and another one for a week.
+fn week(step: u32, give: Give<'_>) {
+    give(&frame::arp_reply(Ipv4Addr::new(192, 168, 0, 31), [0x3c, 0x5a, 0xb4, 0, 0, 2]));
+    if step <= WEEK {
+        give(&frame::arp_reply(Ipv4Addr::new(192, 168, 0, 32), [0x3c, 0x5a, 0xb4, 0, 0, 3]));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Layers of the settings: default < file < environment < flag.
 
-use std::ffi::OsString;
+use std::ffi::{OsString, c_ulong};
 use std::path::{Path, PathBuf};
 
 use super::lists::Lists;
@@ -9,6 +9,7 @@ use super::registry::{self, Section, Setting, Settings};
 use super::relation::RELATIONS;
 use super::renamed;
 use super::uci::Word;
+use crate::system::process::total_memory_kib;
 use crate::terminal::count::count;
 
 mod file;
@@ -89,6 +90,14 @@ impl Settings {
 }
 
 impl Loaded {
+    /// True if no layer sets the setting `key`.
+    pub(crate) fn is_default(&self, key: &str) -> bool {
+        let all = registry::all();
+        all.iter()
+            .zip(&self.origins)
+            .any(|(setting, origin)| setting.key() == key && *origin == Origin::Default)
+    }
+
     /// Problems with the files that the settings name, which `run` would read: none of them is open yet.
     pub(crate) fn file_problems(&self) -> Vec<Problem> {
         Lists::problems(&self.settings).map(|(key, error)| self.problem_with(key, &error)).collect()
@@ -131,6 +140,8 @@ struct Loader {
     /// Problems beyond [`MAX_PROBLEMS`].
     omitted: u32,
     file: PathBuf,
+    /// Memory of this machine.
+    machine_kib: c_ulong,
 }
 
 impl Loader {
@@ -155,6 +166,7 @@ impl Loader {
             warnings: Vec::new(),
             omitted: 0,
             file: file.into(),
+            machine_kib: total_memory_kib(),
             registry,
         }
     }
@@ -230,15 +242,19 @@ impl Loader {
         }
     }
 
-    /// Sets defaults that depend on other settings.
+    /// Sets defaults that depend on the machine and on other settings.
     fn dependent_defaults(&mut self) {
-        let beside = self.registry.iter().zip(&self.origins);
-        let is_default = |(setting, origin): (&Setting, &Origin)| {
-            setting.key() == "ring_kib" && *origin == Origin::Default
-        };
-        if beside.into_iter().any(is_default) {
+        if self.is_default("memory_kib") {
+            self.settings.default_memory(self.machine_kib);
+        }
+        if self.is_default("ring_kib") {
             self.settings.default_ring_size();
         }
+    }
+
+    fn is_default(&self, key: &str) -> bool {
+        let mut beside = self.registry.iter().zip(&self.origins);
+        beside.any(|(setting, origin)| setting.key() == key && *origin == Origin::Default)
     }
 
     /// Checks the rules between settings. A rule with a setting whose value was refused is skipped.
@@ -536,6 +552,20 @@ config 'detector' brute_force
         assert_eq!(ring_kib(&[("memory_kib", "full")]), 1_024);
         assert_eq!(ring_kib(&[("memory_kib", "256")]), 128);
         assert_eq!(ring_kib(&[("memory_kib", "tiny"), ("ring_kib", "1024")]), 1_024);
+    }
+
+    #[test]
+    fn a_device_of_64_mib_takes_the_tiny_profile_unless_told_otherwise() {
+        let sizes = |machine_kib: c_ulong, flags: &[(&str, &str)]| {
+            let loader = Loader { machine_kib, ..Loader::new(Path::new("F")) };
+            let loaded = loader.finish(std::iter::empty(), &owned(flags), |_| false).unwrap();
+            (loaded.settings.memory_kib, loaded.settings.ring_kib, loaded.is_default("memory_kib"))
+        };
+        assert_eq!(sizes(58_276, &[]), (384, 128, true));
+        assert_eq!(sizes(65_536, &[]), (384, 128, true));
+        assert_eq!(sizes(65_537, &[]), (2_048, 1_024, true));
+        assert_eq!(sizes(58_276, &[("memory_kib", "default")]), (2_048, 1_024, false));
+        assert_eq!(sizes(58_276, &[("ring_kib", "512")]), (384, 512, true));
     }
 
     #[test]

@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::blocking;
 use crate::api::call::{Answered, Call};
-
 use crate::api::parameters::Parameters;
 use crate::api::{Problem, cursor, render};
 use crate::clock;

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::response::IntoResponse as _;
 
 use crate::api::call::{Answered, Call};
-
 use crate::api::openapi;
 use crate::service::{Operation, authorize};
 

@@ -12,7 +12,6 @@ use super::accounts::text;
 use super::blocking;
 use crate::api::Problem;
 use crate::api::call::{Answered, Call};
-
 use crate::enroll;
 use crate::model::sanitize_name;
 use crate::service::{

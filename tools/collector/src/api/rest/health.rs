@@ -6,7 +6,6 @@ use axum::response::IntoResponse as _;
 use serde_json::json;
 
 use crate::api::call::{Answered, Call};
-
 use crate::api::render;
 use crate::service::{StoreHealth, health};
 

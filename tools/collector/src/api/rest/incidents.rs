@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::too_many_searches;
 use crate::api::call::{Answered, Call};
-
 use crate::api::parameters::Parameters;
 use crate::api::{ApiState, Problem, cursor, render_incidents};
 use crate::model::{IncidentPhase, IncidentSelection, IncidentState, IncidentWord};

@@ -10,7 +10,6 @@ use super::blocking;
 use crate::access::{Credentials, Opened, SESSION_TIME};
 use crate::api::authenticate::{DEVICE_COOKIE, SESSION_COOKIE, cookie};
 use crate::api::call::{Answered, Call};
-
 use crate::service::{Caller, ChangeError, accounts};
 
 /// Time for which a browser is known to have logged in before.

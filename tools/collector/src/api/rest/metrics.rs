@@ -9,7 +9,6 @@ use axum::response::IntoResponse as _;
 use futures_util::stream;
 
 use crate::api::call::{Answered, Call};
-
 use crate::api::{Problem, openmetrics};
 use crate::service::metrics_snapshot;
 

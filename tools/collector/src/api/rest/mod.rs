@@ -23,6 +23,11 @@ async fn blocking<T: Send + 'static>(
     Ok(work.map_err(|_| Problem::internal("the change panicked"))??)
 }
 
+/// Makes an answer on a thread that may block.
+async fn blocking_read<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Problem::internal("the answer cannot be made"))
+}
+
 fn too_many_searches((limit, number): (HttpLimit, usize)) -> Problem {
     Problem::limit(limit, limit.to_string()).allowed([format!("{number} searches of one address")])
 }

@@ -131,13 +131,13 @@ operations! {
     ListMessages "list_messages" Get "/api/v1/incidents/{id}/messages" VIEWER, false, [of::INCIDENT_ID, of::LIMIT, of::CURSOR]
         -> Object("MessagePage");
     /// Set the state of an incident, or add a note.
-    ChangeIncident "change_incident" Patch "/api/v1/incidents/{id}" ANALYST, true, [of::INCIDENT_ID, of::STATE, of::NOTE]
+    ChangeIncident "change_incident" Patch "/api/v1/incidents/{id}" ANALYST, true, [of::INCIDENT_ID, of::STATE, of::NOTE, of::IF_MATCH]
         -> Object("IncidentDetail");
     /// Set states of incidents, or add a note to them.
     ChangeIncidents "change_incidents" Post "/api/v1/incidents/actions" ANALYST, true, [of::IDS, of::STATE, of::NOTE]
         -> Object("ChangedIncidents");
     /// Read the sensors and their state.
-    ListSensors "list_sensors" Get "/api/v1/sensors" VIEWER, false, [] -> Object("SensorPage");
+    ListSensors "list_sensors" Get "/api/v1/sensors" VIEWER, false, [of::SENSORS_LIMIT, of::CURSOR] -> Object("SensorPage");
     /// Read one sensor and the states that it has had.
     ShowSensor "show_sensor" Get "/api/v1/sensors/{sensor}" VIEWER, false, [of::SENSOR_PATH] -> Object("SensorDetail");
     /// Read totals and the timeline.
@@ -199,11 +199,7 @@ operations! {
 impl Declaration {
     /// Its parameters with those that every operation of its method has.
     pub fn all_parameters(&self) -> impl Iterator<Item = Parameter> + use<> {
-        let common = match self.method {
-            Method::Post => Some(of::IDEMPOTENCY_KEY),
-            Method::Patch => Some(of::IF_MATCH),
-            Method::Get | Method::Delete => None,
-        };
+        let common = (self.method == Method::Post).then_some(of::IDEMPOTENCY_KEY);
         self.parameters.iter().copied().chain(common)
     }
 }

@@ -159,6 +159,11 @@ const CODE: Shape = text(0, MAX_SECRET_LEN, "a code");
 
 pub(super) const LIMIT: Parameter =
     Parameter::query("limit", number(1, 1_000, Some(100)), "Entries of the page");
+pub(super) const SENSORS_LIMIT: Parameter = Parameter::query(
+    "limit",
+    number(1, 1_000, None),
+    "Entries of the page; without it and a cursor all are given",
+);
 pub(super) const CURSOR: Parameter =
     Parameter::query("cursor", Shape::Cursor, "Position: `next` of the page before, with the same filters");
 pub(super) const AFTER: Parameter =
@@ -269,8 +274,7 @@ pub const IDEMPOTENCY_KEY: Parameter = Parameter::new(
     text(1, MAX_IDEMPOTENCY_KEY_LEN, "1 to 100 visible ASCII characters"),
     "A request that is repeated with it is not done again",
 );
-/// Parameter of each operation that changes something.
-pub const IF_MATCH: Parameter = Parameter::new(
+pub(super) const IF_MATCH: Parameter = Parameter::new(
     "If-Match",
     Place::Header,
     text(1, MAX_NAMING_LEN, "the ETag of an answer, or *"),

@@ -4,26 +4,119 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params_from_iter};
 use sentinel_alert::{AlertId, wire};
 use sentinel_units::Timestamp;
 
 use super::column;
 use crate::clock::{from_micros, to_micros};
-use crate::model::{AlertPosition, AlertQuery, AlertRow, SensorId, StoredAlert, UndecodableAlert};
+use crate::model::{
+    AlertPosition, AlertQuery, AlertRow, AlertSearch, SensorId, StoredAlert, UndecodableAlert,
+};
 use crate::store::StoreError;
 use crate::store::incidents::{batch, block};
 
-/// The rows that `query` selects.
+/// The rows that `query` selects, in the time that there is: in windows of row numbers, each larger than the one before, so that an
+/// interrupted search knows how far it got.
 ///
-/// Neither time nor kind nor severity has an index: what the consumer has taken is read block by block, without those that have nothing
-/// of it (see `incidents::block`), and the rows after its position one by one.
+/// # Errors
+/// Errors of the database; an interruption only if not even the first window was read.
+pub(in crate::store) fn search(
+    connection: &Connection,
+    query: &AlertQuery,
+) -> Result<AlertSearch, StoreError> {
+    let bounds = "SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM alerts";
+    let (oldest, newest) =
+        connection.prepare_cached(bounds)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let limit = usize::try_from(query.selection.limit).unwrap_or(usize::MAX);
+    let mut found = AlertSearch::default();
+    let mut windows = Windows::new(query.selection.position, (oldest, newest));
+    while let Some(window) = windows.next() {
+        match select_within(connection, query, Some(window)) {
+            Ok(rows) => found.alerts.extend(rows),
+            Err(StoreError::Sqlite(error))
+                if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
+                    && windows.passed.is_some() =>
+            {
+                found.partial = windows.passed;
+                return Ok(found);
+            }
+            Err(error) => return Err(error),
+        }
+        if found.alerts.len() >= limit {
+            found.alerts.truncate(limit);
+            return Ok(found);
+        }
+        windows.passed = Some(if windows.is_ascending { window.1 } else { window.0 });
+    }
+    Ok(found)
+}
+
+/// Windows of row numbers in the direction of a page: the first has one block, each further one twice as many, up to [`MAX_WINDOW`].
+struct Windows {
+    is_ascending: bool,
+    /// Rows that are left, both ends included.
+    left: (i64, i64),
+    blocks: i64,
+    /// Last row of the windows that were read.
+    passed: Option<i64>,
+}
+
+impl Windows {
+    fn new(position: AlertPosition, (oldest, newest): (i64, i64)) -> Self {
+        let (is_ascending, left) = match position {
+            AlertPosition::Newest => (false, (oldest, newest)),
+            AlertPosition::Before(id) => (false, (oldest, newest.min(id.saturating_sub(1)))),
+            AlertPosition::After(id) => (true, (oldest.max(id.saturating_add(1)), newest)),
+        };
+        Self { is_ascending, left, blocks: 1, passed: None }
+    }
+
+    fn next(&mut self) -> Option<(i64, i64)> {
+        let (low, high) = self.left;
+        if low > high {
+            return None;
+        }
+        let more = self.blocks - 1;
+        self.blocks = (self.blocks * 2).min(MAX_WINDOW);
+        // Ends are those of blocks: a block is not looked at twice.
+        if self.is_ascending {
+            let end = (block::first_row(block::block_of(low) + more + 1) - 1).min(high);
+            self.left.0 = end + 1;
+            Some((low, end))
+        } else {
+            let start = block::first_row(block::block_of(high) - more).max(low);
+            self.left.1 = start - 1;
+            Some((start, high))
+        }
+    }
+}
+
+/// Blocks of the largest window: some hundred milliseconds, if all of it has to be read.
+const MAX_WINDOW: i64 = 64;
+
+/// The rows that `query` selects.
 ///
 /// # Errors
 /// Errors of the database.
 pub(in crate::store) fn select(
     connection: &Connection,
     query: &AlertQuery,
+) -> Result<Vec<AlertRow>, StoreError> {
+    select_within(connection, query, None)
+}
+
+/// The rows of a window that `query` selects.
+///
+/// Neither time nor kind nor severity has an index: what the consumer has taken is read block by block, without those that have nothing
+/// of it (see `incidents::block`), and the rows after its position one by one.
+///
+/// # Errors
+/// Errors of the database.
+fn select_within(
+    connection: &Connection,
+    query: &AlertQuery,
+    window: Option<(i64, i64)>,
 ) -> Result<Vec<AlertRow>, StoreError> {
     let mut alerts = Vec::new();
     let parts: &[Part] = match query.selection.position {
@@ -34,7 +127,7 @@ pub(in crate::store) fn select(
     let position = batch::position(connection)?;
     let limit = usize::try_from(query.selection.limit).unwrap_or(usize::MAX);
     for part in parts {
-        let (sql, values) = statement(query, *part, position);
+        let (sql, values) = statement(query, *part, position, window);
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
         while alerts.len() < limit
@@ -94,7 +187,25 @@ pub(in crate::store) fn newest_id(connection: &Connection) -> Result<i64, StoreE
     Ok(connection.query_row("SELECT coalesce(max(id), 0) FROM alerts", [], |row| row.get(0))?)
 }
 
-fn statement(query: &AlertQuery, part: Part, consumed: i64) -> (String, Vec<Value>) {
+/// Arrival of the first alert from row number `id` on.
+///
+/// # Errors
+/// Errors of the database.
+pub(in crate::store) fn received_at(
+    connection: &Connection,
+    id: i64,
+) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT received_at_us FROM alerts WHERE id >= ? ORDER BY id LIMIT 1";
+    let received = connection.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?;
+    Ok(received.map(from_micros))
+}
+
+fn statement(
+    query: &AlertQuery,
+    part: Part,
+    consumed: i64,
+    window: Option<(i64, i64)>,
+) -> (String, Vec<Value>) {
     let selection = &query.selection;
     let order = match selection.position {
         AlertPosition::Newest | AlertPosition::Before(_) => "DESC",
@@ -115,6 +226,14 @@ fn statement(query: &AlertQuery, part: Part, consumed: i64) -> (String, Vec<Valu
     for (condition, value) in conditions(query, part, consumed).into_iter().flatten() {
         sql.push_str(condition);
         values.push(Value::Integer(value));
+    }
+    if let Some((low, high)) = window {
+        sql.push_str(" AND alerts.id BETWEEN ? AND ?");
+        values.extend([Value::Integer(low), Value::Integer(high)]);
+        if part == Part::Blocks {
+            sql.push_str(" AND b.block BETWEEN ? AND ?");
+            values.extend([block::block_of(low), block::block_of(high)].map(Value::Integer));
+        }
     }
     among_sensors(&mut sql, "alerts.sensor", query.among.as_deref());
     let kinds = || selection.kinds.iter().map(|kind| column::kind(*kind));
@@ -246,5 +365,51 @@ mod tests {
             assert_eq!(rows.iter().map(AlertRow::id).collect::<Vec<_>>(), ids, "{position:?}");
         }
         assert_eq!(newest_id(&connection).unwrap(), 5);
+    }
+
+    /// Ids that [`search`] finds page by page, interrupted after so many looks at the clock; and the number of pages.
+    fn interrupted(connection: &mut Connection, query: &AlertQuery, mut looks: u32) -> (Vec<i64>, usize) {
+        let (mut all, mut pages, mut query) = (Vec::new(), 0, query.clone());
+        loop {
+            let mut left = looks;
+            let look = move || {
+                left = left.saturating_sub(1);
+                left == 0
+            };
+            connection.progress_handler(100, Some(look)).unwrap();
+            let found = search(connection, &query);
+            connection.progress_handler(100, None::<fn() -> bool>).unwrap();
+            let Ok(AlertSearch { alerts, partial }) = found else {
+                looks *= 2; // not even the first window
+                continue;
+            };
+            pages += 1;
+            all.extend(alerts.iter().map(AlertRow::id));
+            let Some(reached) = partial else { return (all, pages) };
+            query.selection.position = match query.selection.position {
+                AlertPosition::After(_) => AlertPosition::After(reached),
+                AlertPosition::Newest | AlertPosition::Before(_) => AlertPosition::Before(reached),
+            };
+        }
+    }
+
+    #[test]
+    fn an_interrupted_search_goes_on_where_it_stopped_without_holes_or_repeats() {
+        const COUNT: u64 = 20_000;
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = open(&directory.path().join("db"));
+        for first in (1..COUNT).step_by(5_000) {
+            commit(&mut connection, &delivery(first..=first + 4_999)).unwrap();
+        }
+        let ids: Vec<i64> = (1..=i64::try_from(COUNT).unwrap()).collect();
+        for (position, expected) in
+            [(AlertPosition::After(0), ids.clone()), (AlertPosition::Newest, ids.into_iter().rev().collect())]
+        {
+            let since = Some(Timestamp::ZERO);
+            let selection = AlertSelection { position, since, limit: 100_000, ..AlertSelection::default() };
+            let (found, pages) = interrupted(&mut connection, &selection.into(), 500);
+            assert!(pages > 1, "{pages}");
+            assert!(found == expected, "{} of {}", found.len(), expected.len());
+        }
     }
 }

@@ -7,7 +7,7 @@ return baseclass.extend({
 		{"about":"","kind":"sentinel","name":"main","settings":[
 			{"allowed":"1 to 8 names of at most 15 bytes","default":"br-lan","help":"interfaces to capture on; a bridge sees the traffic of all its ports; memory_kib plus ring_kib for each interface and worker must be at most 524288 KiB","name":"interface","restart":true,"type":"list"},
 			{"allowed":"1 to 16 networks such as 192.168.0.0/16 or fd00::/8","default":"10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7 fe80::/10","help":"home networks; traffic from them to other networks is outbound","name":"home_net","type":"list"},
-			{"allowed":"tiny (384), default (2048), full (8192), or 256 to 262144","default":"2048","help":"memory of the analysis tables of all workers together, allocated once at start; memory_kib plus ring_kib for each interface and worker must be at most 524288 KiB","max":262144,"min":256,"name":"memory_kib","restart":true,"type":"number","unit":"KiB","words":["tiny","default","full"]},
+			{"allowed":"tiny (384), default (2048), full (8192), or 256 to 262144","default":"2048","help":"memory of the analysis tables of all workers together, allocated once at start; by default tiny on a device of 64 MiB or less; memory_kib plus ring_kib for each interface and worker must be at most 524288 KiB","max":262144,"min":256,"name":"memory_kib","restart":true,"type":"number","unit":"KiB","words":["tiny","default","full"]},
 			{"allowed":"64 to 65536","default":"1024","help":"capture ring in the kernel, for each interface and worker; by default at most half of the memory of the tables; ring_kib must be a power of two; ring_kib must have room for 8 frames of snap_bytes; memory_kib plus ring_kib for each interface and worker must be at most 524288 KiB","max":65536,"min":64,"name":"ring_kib","restart":true,"type":"number","unit":"KiB"},
 			{"allowed":"96 to 65535","default":"1600","help":"bytes of each frame that are analysed; longer frames are cut and counted; ring_kib must have room for 8 frames of snap_bytes","max":65535,"min":96,"name":"snap_bytes","restart":true,"type":"number","unit":"bytes"},
 			{"allowed":"content, off","default":"content","help":"content: the kernel cuts bulk traffic to its headers; handshakes, requests, names and leases stay whole","name":"kernel_snap","restart":true,"type":"choice","values":["content","off"]},
@@ -188,10 +188,10 @@ return baseclass.extend({
 			{"allowed":"0 to 255","default":"8","help":"destinations without a DNS answer that an inside host may contact; with more of them its names are not seen, and a missing one says nothing","max":255,"min":0,"name":"unnamed","type":"number","unit":"destinations"},
 			{"allowed":"1 to 32 ports, each 1 to 65535","default":"53 123 500 853 3478 4500 5060 19302","help":"ports of services that are asked at regular times by their nature: contacts with them are left out","name":"ports","type":"list"}
 		]},
-		{"about":"Fires when a station of the inside network appears that was not seen since the start. Technique T1200. Defaults: common practice: an inventory of what is connected; RFC 9797 for addresses that change.","kind":"detector","name":"new_device","settings":[
+		{"about":"Fires when a station of the inside network appears that was not seen before. Technique T1200. Defaults: common practice: an inventory of what is connected; RFC 9797 for addresses that change.","kind":"detector","name":"new_device","settings":[
 			{"allowed":"on, off","default":"on","help":"whether the detector runs","name":"enabled","type":"switch"},
 			{"allowed":"info, low, medium, high, critical","default":"info","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]},
-			{"allowed":"10 to 604800","default":"600","help":"time after the start in which every station counts as known","max":604800,"min":10,"name":"learning_s","type":"number","unit":"s"},
+			{"allowed":"10 to 604800","default":"600","help":"time after the first start in which every station counts as known","max":604800,"min":10,"name":"learning_s","type":"number","unit":"s"},
 			{"allowed":"1 to 1000","default":"20","help":"new devices that are reported within a day","max":1000,"min":1,"name":"devices_a_day","type":"number","unit":"devices"}
 		]},
 		{"about":"Fires when a TCP connection between an inside host and an external one carries many bytes in one direction. Technique T1030. Defaults: common practice: 100 MiB.","kind":"detector","name":"large_transfer","settings":[
@@ -257,6 +257,12 @@ return baseclass.extend({
 		{"about":"Fires when a packet or first payload that the rules of its protocol, or the purpose of its port, rule out: a request with its destination as source, headers that have no room, SSH at a port of the web or of DNS, a tunnel at port 53. Technique T1571. Defaults: RFC 1122, RFC 9293, RFC 768, RFC 791, CERT advisory CA-1997-28.","kind":"detector","name":"protocol_anomaly","settings":[
 			{"allowed":"on, off","default":"on","help":"whether the detector runs","name":"enabled","type":"switch"},
 			{"allowed":"info, low, medium, high, critical","default":"medium","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]}
+		]},
+		{"about":"Fires when a device that was seen around the clock for days is silent. Technique T1529. Defaults: common practice: an inventory of what is connected; a week holds the habits of a household.","kind":"detector","name":"device_offline","settings":[
+			{"allowed":"on, off","default":"on","help":"whether the detector runs","name":"enabled","type":"switch"},
+			{"allowed":"info, low, medium, high, critical","default":"info","help":"severity of its alerts","name":"severity","type":"choice","values":["info","low","medium","high","critical"]},
+			{"allowed":"3600 to 86400","default":"7200","help":"silence of a device that was always there, in whole half-hours","max":86400,"min":3600,"name":"silent_s","type":"number","unit":"s"},
+			{"allowed":"1 to 60","default":"7","help":"time around the clock after which a device counts as always there","max":60,"min":1,"name":"always_on_days","type":"number","unit":"days"}
 		]}
 	]
 });

@@ -7,23 +7,20 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use sentinel_trafficgen::application::{dns, http, tls};
-use sentinel_trafficgen::packet::{
-    Addresses, Family, Network, Options, Path as PacketPath, Tcp, flags, protocol,
-};
-use sentinel_trafficgen::pcap::{Resolution, Writer};
-use sentinel_trafficgen::{
-    Connection, Packets, Parameters, Random, TimedFrame, Timeline, Topology, scenario,
-};
 use sentinel_units::Timestamp;
+
+use crate::application::{dns, http, tls};
+use crate::packet::{Addresses, Family, Network, Options, Path as PacketPath, Tcp, flags, protocol};
+use crate::pcap::{Resolution, Writer};
+use crate::{Connection, Packets, Parameters, Random, TimedFrame, Timeline, Topology, scenario};
 
 /// Bytes of one write to a capture. The page cache keeps a file that was written in large blocks in large folios, as it does
 /// with one that was read from a disk or copied; after small writes every reader pays for many small folios.
-pub(crate) const WRITE_BYTES: usize = 1 << 20;
+pub const WRITE_BYTES: usize = 1 << 20;
 
 /// Kind of traffic.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum Traffic {
+pub enum Traffic {
     /// An ordinary network
     Mixed,
     /// SYNs of one source, 100,000 per second
@@ -48,7 +45,7 @@ pub(crate) enum Traffic {
 
 impl Traffic {
     /// Kinds that `instructions` measures.
-    pub(crate) const ALL: [Self; 10] = [
+    pub const ALL: [Self; 10] = [
         Self::SynFlood,
         Self::Bulk,
         Self::WarmDns,
@@ -61,11 +58,11 @@ impl Traffic {
         Self::Colliding,
     ];
     /// Adversarial kinds, each of which attacks another part of the sensor.
-    pub(crate) const HOSTILE: [Self; 4] =
-        [Self::SynSpoofed, Self::Colliding, Self::UniqueDns, Self::Fragments];
+    pub const HOSTILE: [Self; 4] = [Self::SynSpoofed, Self::Colliding, Self::UniqueDns, Self::Fragments];
 
     /// Name on the command line and in results.
-    pub(crate) const fn name(self) -> &'static str {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Mixed => "mixed",
             Self::SynFlood => "syn-flood",
@@ -81,7 +78,8 @@ impl Traffic {
     }
 
     /// First `packets` frames; a longer stream begins with the same frames.
-    pub(crate) fn frames(self, packets: u32) -> Packets {
+    #[must_use]
+    pub fn frames(self, packets: u32) -> Packets {
         let topology = Topology::default();
         let mut random = Random::new(1);
         match self {
@@ -112,7 +110,10 @@ impl Traffic {
     }
 
     /// Writes the first `packets` frames as a capture into `directory` and returns its path.
-    pub(crate) fn capture(self, directory: &Path, packets: u32) -> Result<PathBuf> {
+    ///
+    /// # Errors
+    /// The errors of the file.
+    pub fn capture(self, directory: &Path, packets: u32) -> Result<PathBuf> {
         let path = directory.join(format!("{}-{packets}.pcap", self.name()));
         let file = File::create(&path).with_context(|| path.display().to_string())?;
         Writer::new(BufWriter::with_capacity(WRITE_BYTES, file), Resolution::Nanoseconds)?
