@@ -12,20 +12,26 @@ use crate::store::WriterHandle;
 /// Time between two looks. A look at 5,000 sensors takes some milliseconds.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// Changes that wait for a store that takes nothing; the oldest go.
+const MAX_UNSENT: usize = 20_000;
+
 /// Starts to watch until the process stops. Must be called inside the runtime of the transports.
 pub fn watch_states(service: Service, writer: WriterHandle) {
     let mut stopping = service.stopping.clone();
     tokio::spawn(async move {
-        let mut states = HashMap::new();
+        let (mut states, mut unsent) = (HashMap::new(), Vec::new());
         loop {
             tokio::select! {
                 () = tokio::time::sleep(INTERVAL) => {}
                 _ = stopping.wait_for(|stop| *stop) => return,
             }
-            let changes = look(&service, &mut states);
-            // While the store takes nothing, a change is published and not in the history.
-            if !changes.is_empty() {
-                let _ = tokio::time::timeout(INTERVAL, writer.states(changes)).await;
+            unsent.extend(look(&service, &mut states));
+            let surplus = unsent.len().saturating_sub(MAX_UNSENT);
+            unsent.drain(..surplus);
+            // While the store takes nothing, a change is published, and comes into the history later.
+            let sent = async { unsent.is_empty() || writer.states(unsent.clone()).await.is_ok() };
+            if tokio::time::timeout(INTERVAL, sent).await.unwrap_or(false) {
+                unsent.clear();
             }
         }
     });
