@@ -78,6 +78,13 @@ async fn until_doubted(http: SocketAddr, name: &str, words: &str) {
     .await;
 }
 
+/// History of a sensor, newest first.
+async fn states_of(http: SocketAddr, name: &str) -> Vec<String> {
+    let detail = get_json(http, &format!("/api/v1/sensors/{name}")).await.1;
+    let state = |row: &Value| row["state"].as_str().map(str::to_owned);
+    detail["history"].as_array().unwrap().iter().filter_map(state).collect()
+}
+
 async fn until_quiet(http: SocketAddr) {
     eventually("quiet", || async move { verdict(http).await["verdict"] == "quiet" }).await;
 }
@@ -103,6 +110,8 @@ async fn no_fault_gives_quiet() {
     assert_eq!((&none["verdict"], &none["reasons_total"]), (&"cannot_tell".into(), &1.into()));
     let good = keep_alive(sensor(directory.path(), &collector, "good", |_| {}).await);
     until_quiet(http).await;
+    // States are compared once a second.
+    eventually("connected", || async move { states_of(http, "good").await == ["connected"] }).await;
     let faults: [(&str, &str, Fault); 6] = [
         ("hidden", "sees 40 % of the bytes of its interfaces: software flow offload", |reading| {
             reading.set(Counter::HiddenBytes, reading.value(Counter::InterfaceBytes) * 6 / 10);
@@ -147,10 +156,8 @@ async fn no_fault_gives_quiet() {
     })
     .await;
     eventually("the history", || async move {
-        let history = get_json(http, "/api/v1/sensors/good").await.1["history"].clone();
-        let states: Vec<&str> =
-            history.as_array().unwrap().iter().filter_map(|row| row["state"].as_str()).collect();
-        states.first() == Some(&"offline") && states.contains(&"connected")
+        let states = states_of(http, "good").await;
+        states.first().is_some_and(|state| state == "offline") && states.contains(&"connected".into())
     })
     .await;
     collector.stop().await;

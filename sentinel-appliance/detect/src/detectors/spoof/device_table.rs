@@ -132,7 +132,13 @@ impl<'m> DeviceTable<'m> {
 
     /// Returns true if the station is known, and notes that it was seen.
     pub(super) fn mark(&mut self, mac: [u8; 6], hash: u32, day: u16) -> bool {
-        let Some(device) = self.slots.iter_mut().find(|device| device.mac == mac) else { return false };
+        // The last four bytes differ between stations of one vendor, and are one comparison.
+        let [_, _, tail @ ..] = mac;
+        let is_it = |device: &Device| {
+            let [_, _, last @ ..] = device.mac;
+            u32::from_ne_bytes(last) == u32::from_ne_bytes(tail) && device.mac == mac
+        };
+        let Some(device) = self.slots.iter_mut().find(|device| is_it(device)) else { return false };
         device.state |= SEEN;
         device.day = day;
         let (word, bit) = self.bit(hash);
