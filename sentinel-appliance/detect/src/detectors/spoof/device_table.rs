@@ -141,32 +141,40 @@ impl<'m> DeviceTable<'m> {
         let Some(device) = self.slots.iter_mut().find(|device| is_it(device)) else { return false };
         device.state |= SEEN;
         device.day = day;
+        self.set_present(hash);
+        true
+    }
+
+    fn set_present(&mut self, hash: u32) {
         let (word, bit) = self.bit(hash);
         if let Some(word) = usize::try_from(word).ok().and_then(|word| self.present.get_mut(word)) {
             *word |= bit;
         }
-        true
     }
 
-    /// Adds a station that is not in the table. Returns false if all others are worth more.
-    pub(super) fn add(&mut self, mac: [u8; 6], day: u16) -> bool {
+    /// Adds a station that is not in the table, and notes that it was seen. Returns false if all others are worth more.
+    pub(super) fn add(&mut self, mac: [u8; 6], hash: u32, day: u16) -> bool {
         let worth = |device: &Device| match device.seen {
-            _ if device.is_free() => 0,
             seen @ ..=BRIEF => 1 + u32::from(seen),
             _ if day.wrapping_sub(device.day) >= STALE_DAYS => {
                 u32::from(u16::MAX - day.wrapping_sub(device.day)) + 8
             }
             _ => u32::MAX,
         };
-        let least = self.slots.iter_mut().min_by_key(|device| worth(device));
-        match least {
-            Some(device) if worth(device) < u32::MAX => {
+        let slots = &mut *self.slots;
+        let slot = slots.iter().position(Device::is_free).or_else(|| {
+            let (slot, least) = slots.iter().map(worth).enumerate().min_by_key(|(_, worth)| *worth)?;
+            (least < u32::MAX).then_some(slot)
+        });
+        match slot.and_then(|slot| slots.get_mut(slot)) {
+            Some(device) => {
                 *device = Device { mac, day, state: SEEN, ..Device::default() };
+                self.set_present(hash);
                 self.added = self.added.wrapping_add(1);
                 self.revision = self.revision.wrapping_add(1);
                 true
             }
-            _ => {
+            None => {
                 self.is_complete = false;
                 false
             }

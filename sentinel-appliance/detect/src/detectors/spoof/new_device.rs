@@ -161,15 +161,13 @@ impl<'m> NewDevices<'m> {
             return;
         }
         if second < self.learning_until || !self.activation.enabled {
-            self.table.add(mac, day);
-            self.table.mark(mac, hash, day);
+            self.table.add(mac, hash, day);
         } else if second < self.flood.1 {
             // It is new again with its first frame afterwards.
         } else if self.waiting.is_full() {
             // So it is with its next frame, unless no table has room for it.
             self.leave_out(u32::from(is_new && !self.table.state().1));
-        } else if self.table.add(mac, day) || is_new {
-            self.table.mark(mac, hash, day);
+        } else if self.table.add(mac, hash, day) || is_new {
             let _has_room =
                 self.waiting.push(Station { mac: Mac(mac), since: now, address: None, name: None });
             findings.incidents.wake_at(now.after(WATCHED));
