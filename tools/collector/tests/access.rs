@@ -1,4 +1,4 @@
-//! Who comes in and who does not: TLS, first start, log-in, keys, roles, groups, audit.
+//! Access and its refusals: TLS, first start, log-in, keys, roles, groups, audit.
 
 #![expect(
     clippy::indexing_slicing,

@@ -15,7 +15,7 @@ use crate::keys::{ApkPublic, ApkSecret, FeedKeys, UsignPublic, hex};
 
 /// Names of the four files of an index.
 pub const PACKAGES: &str = "Packages";
-/// The same, compressed.
+/// `Packages`, compressed.
 pub const PACKAGES_GZ: &str = "Packages.gz";
 /// Signature of [`PACKAGES`].
 pub const PACKAGES_SIG: &str = "Packages.sig";

@@ -101,7 +101,7 @@ struct Choices {
     /// Time of all files, seconds since 1970 [default: of the last commit]
     #[arg(long, env = "SOURCE_DATE_EPOCH")]
     time: Option<u64>,
-    /// Who answers for the packages
+    /// Maintainer of the packages
     #[arg(long, default_value = "Sentinel Appliance developers <sentinel-appliance@example.invalid>")]
     maintainer: String,
     /// Address of the project

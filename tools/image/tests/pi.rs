@@ -295,7 +295,7 @@ impl Card {
         fs::read_to_string(self.path("setup/result.txt")).unwrap_or_default()
     }
 
-    /// What was said; the calls of `mount` since the last time.
+    /// Output; the calls of `mount` since the last time.
     fn take(&self, shell: &[&str]) -> Result<(String, usize)> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pi/rootfs/take-setup");
         let _absent_the_first_time = fs::remove_file(self.path("calls"));

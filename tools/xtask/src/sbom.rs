@@ -58,7 +58,7 @@ struct Package {
     targets: Vec<Built>,
 }
 
-/// What a package builds; a procedural macro runs in the compiler and is in no program.
+/// Targets that a package builds; a procedural macro runs in the compiler and is in no program.
 #[derive(Deserialize)]
 struct Built {
     kind: Vec<String>,
@@ -189,7 +189,7 @@ fn depends_on<'m>(metadata: &'m Metadata, id: &str) -> impl Iterator<Item = &'m 
     node.into_iter().flat_map(move |node| node.deps.iter().filter(is_linked)).map(|edge| edge.pkg.as_str())
 }
 
-/// What cargo knows of the packages for the released targets. It resolves features of all members together, so what only
+/// Metadata of cargo about the packages for the released targets. It resolves features of all members together, so what only
 /// others need is taken out.
 fn metadata(root: &Path, program: &str) -> Result<Metadata> {
     let targets: Architectures = toml::from_str(&read(&root.join(ARCHITECTURES))?).context(ARCHITECTURES)?;

@@ -1,4 +1,4 @@
-//! Who may come in: users, API keys, log-ins, and the groups of sensors that they see.
+//! Accounts that may come in: users, API keys, log-ins, and the groups of sensors that they see.
 //!
 //! ```text
 //! api --cookie, key--> Access::identify --> Caller --> service::authorize, Access::scope

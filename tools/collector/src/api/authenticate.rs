@@ -1,4 +1,4 @@
-//! Who sends a request, and whether it may: before any handler sees it.
+//! Authentication and permission of the sender of a request, before any handler sees it.
 //!
 //! A path below `/api/` whose method is not declared in [`OPERATIONS`] is not served, whatever routes there are.
 

@@ -61,7 +61,7 @@ pub(super) struct Ticket {
     key: Digest,
 }
 
-/// What to do with a request.
+/// Handling of a request with a key.
 pub(super) enum Begun {
     /// Do it.
     First(Ticket),

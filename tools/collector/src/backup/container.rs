@@ -81,7 +81,7 @@ pub enum BackupError {
     Altered(u64),
     /// Bytes follow after the end of the backup, at this place.
     Surplus(u64),
-    /// What was encrypted is not what this version writes.
+    /// The decrypted content has another form than this version writes.
     Contents(&'static str),
     /// A newer collector made the backup, with this version of the schema.
     Newer(i64),

@@ -138,7 +138,7 @@ mod tests {
         }
     }
 
-    /// What happened, why it may be harmless, and what to do next is said of every kind.
+    /// Every kind has texts: what happened, why it may be harmless, what to do next.
     #[test]
     fn every_kind_is_explained() {
         let texts: Value = serde_json::from_str(include_str!("../../web/src/kinds.json")).unwrap();

@@ -21,7 +21,7 @@ mod rates;
 mod rejections;
 mod sessions;
 mod shared;
-mod sighting;
+mod sight_spans;
 mod stages;
 mod turns;
 mod unproved;

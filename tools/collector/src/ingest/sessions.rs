@@ -10,7 +10,7 @@ use sentinel_uplink::{Counter, Limits, RunIdentity, Telemetry};
 use tokio::sync::oneshot;
 
 use super::rates::SensorRates;
-use super::sighting::Sighting;
+use super::sight_spans::SightSpans;
 use crate::clock;
 use crate::model::{SensorId, SessionEnd, SessionInfo, Standing};
 
@@ -47,7 +47,7 @@ struct Table {
 
 #[derive(Debug, Default)]
 struct Known {
-    sighting: Sighting,
+    sight_spans: SightSpans,
     ended: Option<SessionEnd>,
 }
 
@@ -100,7 +100,7 @@ impl Sessions {
             silence: table.silence,
             session: table.entries.get(&id).map(|entry| entry.info.clone()),
             ended: known.and_then(|known| known.ended.clone()),
-            sight: known.and_then(|known| known.sighting.sight()),
+            sight: known.and_then(|known| known.sight_spans.sight()),
         }
     }
 
@@ -126,7 +126,7 @@ impl Sessions {
         if let Some(previous) = table.entries.insert(id, entry) {
             let _ = previous.evict.send(EvictReason::Replaced); // it may have ended by itself
         }
-        table.known.entry(id).or_default().sighting.begin();
+        table.known.entry(id).or_default().sight_spans.begin();
         drop(table);
         (SessionGuard { sessions: self.clone(), id, generation, reason: None }, evicted)
     }
@@ -209,7 +209,7 @@ impl SessionGuard {
             let before = entry.telemetry.replace(*telemetry);
             entry.info.frames_per_s = before.and_then(|before| frames_per_s(&before, telemetry));
             let known = table.known.entry(self.id).or_default();
-            known.sighting.record(telemetry, Instant::now(), clock::now());
+            known.sight_spans.record(telemetry, Instant::now(), clock::now());
         }
     }
 

@@ -1,6 +1,6 @@
 //! States of sensors: each with its cause and its next step, the one place that words them.
 //!
-//! What a sensor tells of itself can be anything: numbers are compared and divided in 128 bits, and only bounded texts come out.
+//! Readings of a sensor can be any numbers and texts: numbers are compared and divided in 128 bits, and only bounded texts come out.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

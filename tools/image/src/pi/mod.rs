@@ -49,9 +49,9 @@ pub struct Partition {
 
 /// The first one: the Pi's boot loader looks for its files there.
 pub const SYSTEM: Partition = Partition { label: "SYSTEM", start: MIB, length: 48 * MIB, kind: 0x0C };
-/// What the owner writes. FAT32 begins at 65,525 clusters, with clusters of one sector about 33 MiB.
+/// Partition that the owner writes to. FAT32 begins at 65,525 clusters, with clusters of one sector about 33 MiB.
 pub const SETUP: Partition = Partition { label: "SETUP", start: 49 * MIB, length: 34 * MIB, kind: 0x0C };
-/// What the device writes.
+/// Partition that the device writes to.
 pub const STATE: Partition = Partition { label: "STATE", start: 83 * MIB, length: 45 * MIB, kind: 0x83 };
 
 const DISK_SIGNATURE: u32 = 0x5E47_1E01;

@@ -1,4 +1,4 @@
-//! What is in the packages of this repository.
+//! Contents of the packages of this repository.
 
 mod debian;
 mod openwrt;

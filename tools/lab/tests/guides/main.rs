@@ -46,7 +46,7 @@ const UNTIL_STOPPED: &[(&str, u32)] =
     &[("sentinel-collector watch", 2), ("sentinel capture -i br-lan host 192.168.1.66", 2)];
 
 /// Time within which the last command of a block prints what the guide shows.
-const PATIENCE: Duration = Duration::from_secs(30);
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
@@ -83,7 +83,7 @@ impl World {
         for command in others {
             said += &self.command(block, command)?;
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + OUTPUT_TIMEOUT;
         loop {
             let answer = match self.command(block, last) {
                 // A sensor that was started a moment ago.

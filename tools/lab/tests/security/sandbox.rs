@@ -1,4 +1,4 @@
-//! What the sandbox must refuse is refused, the memory of the sensor is in no core file, and a kernel without a part of it runs the
+//! Calls that the sandbox must refuse are refused, the memory of the sensor is in no core file, and a kernel without a part of it runs the
 //! sensor all the same.
 
 use std::fs;

@@ -13,7 +13,7 @@
 //! itself over the loopback, whose frames have no MAC addresses; they and addresses of the loopback are left out here. Other flags that no stack sends are `crafted_packets` of
 //! `port_scan`; lengths of the IP header are left out, because a capture that was cut by another program looks like wrong ones.
 //! Few contradictions of port and protocol say anything: TLS is ordinary at every port, and programs use 443 for protocols of their own.
-//! What hides from a filter is SSH at the ports of the web and of DNS, and tunnels at port 53.
+//! Traffic that hides from a filter is SSH at the ports of the web and of DNS, and tunnels at port 53.
 //!
 //! A server of `other_protocol` is reported once in 18 to 23 hours, as those of `tls_risk` are. Not seen: `land` of other protocols;
 //! malformed packets that the kernel snap has cut within their headers; at port 53 all but the first datagram of a flow, and

@@ -46,7 +46,7 @@ impl Device {
     /// Bytes of a station in a file.
     pub const LEN: usize = 16;
 
-    /// What outlives a restart.
+    /// Fields that are kept over a restart.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         let [a, b, c, d, e, f] = self.mac;

@@ -75,7 +75,7 @@ pub(crate) struct NewDevices<'m> {
     /// Seconds at which a flood of made-up stations began, and until which none is taken for new; zero without one.
     flood: (u64, u64),
     /// Stations that were left out, and the day on which that was told last.
-    untold: (u32, u64),
+    left_out: (u32, u64),
     /// Day, and reports of it.
     reported: (u64, u32),
     /// Second from which a random address is reported again.
@@ -101,7 +101,7 @@ impl<'m> NewDevices<'m> {
             waiting: heapless::Vec::new(),
             learning_until: 0,
             flood: (0, 0),
-            untold: (0, 0),
+            left_out: (0, 0),
             silence: Silence::new(silence),
             reported: (0, 0),
             random_from: 0,
@@ -145,7 +145,7 @@ impl<'m> NewDevices<'m> {
     }
 
     const fn leave_out(&mut self, stations: u32) {
-        self.untold.0 = self.untold.0.saturating_add(stations);
+        self.left_out.0 = self.left_out.0.saturating_add(stations);
     }
 
     /// A station sends that was not yet seen in this period; `is_new` if `mac_flood` does not remember it.
@@ -182,9 +182,9 @@ impl<'m> NewDevices<'m> {
         }
         let next = second / PERIOD_S * PERIOD_S + PERIOD_S;
         findings.incidents.wake_at(Timestamp::from_parts(next, 0));
-        let (count, told) = self.untold;
+        let (count, told) = self.left_out;
         if count > 0 && second / DAY_S != told {
-            self.untold = (0, second / DAY_S);
+            self.left_out = (0, second / DAY_S);
             findings.add(&Finding {
                 test: Test::NewDevices,
                 severity: self.activation.severity,

@@ -16,7 +16,7 @@ use crate::model::{ApiKey, Groups, Role, User};
 use crate::service::accounts::{self, Rights, UserChange};
 use crate::service::{Operation, authorize};
 
-/// What a cursor of the audit has in common with it: there are no filters.
+/// Filters that a cursor of the audit is tied to: none.
 const AUDIT: &str = "audit";
 
 fn role(given: &mut Parameters) -> Option<Role> {

@@ -12,7 +12,7 @@ use crate::api::call::{Answered, Call};
 use crate::api::{Problem, cursor, render};
 use crate::service::{SensorList, ServiceError, list_sensors, show_sensor};
 
-/// What a cursor of sensors has in common with its query: there are no filters.
+/// Filters that a cursor of sensors is tied to: none.
 const SENSORS: &str = "sensors";
 /// Sensors of a page whose length is not given.
 const DEFAULT_LIMIT: usize = 1_000;

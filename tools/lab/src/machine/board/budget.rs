@@ -10,7 +10,7 @@ use toml::Table;
 pub(super) struct Limits {
     /// Highest resident memory, in KiB.
     pub(super) rss_kib: u64,
-    /// The same with `memory_kib` `tiny`.
+    /// Highest resident memory with `memory_kib` `tiny`.
     pub(super) rss_tiny_kib: u64,
     /// Instructions of a frame, by kind of traffic, and of a start.
     pub(super) instructions: BTreeMap<String, f64>,

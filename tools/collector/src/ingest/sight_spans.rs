@@ -18,7 +18,7 @@ const MIN_BYTES: u64 = 64 << 10;
 
 /// Readings of one sensor in this process. Two of them are kept.
 #[derive(Debug, Default)]
-pub(super) struct Sighting {
+pub(super) struct SightSpans {
     latest: Option<(Telemetry, Sight)>,
     /// Reading at which the present span began.
     base: Option<(Telemetry, Instant)>,
@@ -30,7 +30,7 @@ pub(super) struct Sighting {
     has_reading: bool,
 }
 
-impl Sighting {
+impl SightSpans {
     /// A session begins.
     pub(super) const fn begin(&mut self) {
         self.has_reading = false;
@@ -158,11 +158,11 @@ mod tests {
 
     /// The sight after readings at the given seconds.
     fn after(readings: &[(u64, Telemetry)]) -> Sight {
-        let (mut sighting, start) = (Sighting::default(), Instant::now());
+        let (mut sight_spans, start) = (SightSpans::default(), Instant::now());
         for (seconds, reading) in readings {
-            sighting.record(reading, start + Duration::from_secs(*seconds), wall(*seconds));
+            sight_spans.record(reading, start + Duration::from_secs(*seconds), wall(*seconds));
         }
-        sighting.sight().unwrap()
+        sight_spans.sight().unwrap()
     }
 
     #[test]
