@@ -5,7 +5,7 @@
 //! ```
 //!
 //! An entry is the length of its name (2 bytes), its name, the length of its content (8 bytes, big-endian), its content. The first one is
-//! `manifest`, JSON; the database is the last one. [`container`] describes the file around them.
+//! `manifest`, JSON; the database is the last one. `container` describes the file around them.
 
 mod container;
 mod make;
