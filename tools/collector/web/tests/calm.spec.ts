@@ -8,7 +8,8 @@ type Change = Record<string, unknown>;
 async function with_(page: Page, sensor: Change, stats: Change = {}): Promise<void> {
   await withoutWorker(page);
   const sane = {
-    state: "connected", frames_per_s: 500, seen_percent: 100, problems: undefined, key_copied: null, log: null,
+    state: "connected", frames_per_s: 500, seen_percent: 100, problems: undefined, cause: undefined, next_step: undefined,
+    key_copied: null, log: null,
     accounting: { state: "complete", text: "all accounted for" },
   };
   await page.route("**/api/v1/sensors", async (route) => {
