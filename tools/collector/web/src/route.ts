@@ -50,6 +50,8 @@ export function follow(): void {
 }
 
 export function back(): void {
+  // A key may come before the event of the address that changed.
+  if (location.hash !== shown) follow();
   const { page, item } = route.value;
   if (item === null) {
     if (page !== "overview") location.hash = "#/overview";

@@ -21,8 +21,8 @@
         gzip: include_bytes!("account-6c284836f7db.js.gz"),
     },
     Asset {
-        path: "/assets/page-94c53f029824.js",
+        path: "/assets/page-c7774489bbdb.js",
         media_type: "text/javascript; charset=utf-8",
-        gzip: include_bytes!("page-94c53f029824.js.gz"),
+        gzip: include_bytes!("page-c7774489bbdb.js.gz"),
     },
 ]
