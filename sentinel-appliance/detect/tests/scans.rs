@@ -262,7 +262,7 @@ fn ordinary_hosts_that_fail_are_no_scanners() {
         sensor.fast(number * 10_000, &tcp((CLIENT, 40_000), (OUTSIDE, 443), SYN));
     }
     assert_eq!(claims(&mut sensor), []);
-    // Peers of file sharing: a random port on each host; one of three answers, by TCP or UDP.
+    // Peers of file sharing: a random port on each host; one of three answers, by TCP or UDP. Their user opens pages meanwhile.
     let mut sensor = Sensor::new();
     let mut random = Random(5);
     for number in 0..2_000_u16 {
@@ -278,6 +278,11 @@ fn ordinary_hosts_that_fail_are_no_scanners() {
             3 => sensor.fast(millis + 50, &udp(peer, (CLIENT, 6_881), &[1; 30])),
             2 => sensor.fast(millis + 50, &tcp(peer, (CLIENT, 40_000), RST_ACK)),
             _ => {}
+        }
+        if number.is_multiple_of(20) {
+            let server = (external(10_000 + number), [80, 443][usize::from(number / 20 % 2)]);
+            sensor.fast(millis + 60, &tcp((CLIENT, 41_000), server, SYN));
+            sensor.fast(millis + 70, &tcp(server, (CLIENT, 41_000), SYN_ACK));
         }
     }
     assert_eq!(claims(&mut sensor), []);
