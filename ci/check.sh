@@ -168,7 +168,7 @@ part_lab() {
     unshare --net true 2>/dev/null || { skip "this kernel or container gives no network namespaces"; return; }
     needs base || return
     cargo build --locked --bins --package sentinel-appliance --package sentinel-collector --package sentinel-trafficgen || return
-    cargo test --locked --package sentinel-lab -- --test-threads 1
+    cargo test --locked --no-fail-fast --package sentinel-lab -- --test-threads 1
 }
 
 part_corpus() {

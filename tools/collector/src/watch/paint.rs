@@ -72,11 +72,15 @@ impl Painter {
         let count = |name: &str| verdict.get(name).and_then(Value::as_u64).unwrap_or_default();
         let (attacks, reasons) = (count("attacks"), count("reasons_total"));
         let doubts = format!("cannot tell for {reasons} {}", if reasons == 1 { "reason" } else { "reasons" });
+        let claims = match attacks {
+            1 => "1 open incident claims an attack".into(),
+            _ => format!("{attacks} open incidents claim an attack"),
+        };
         let (colour, line) = match (attacks, reasons) {
             (0, 0) => (GREEN, "quiet".into()),
             (0, _) => (RED, doubts),
-            (_, 0) => (RED, format!("{attacks} open incidents claim an attack")),
-            _ => (RED, format!("{attacks} open incidents claim an attack; {doubts}")),
+            (_, 0) => (RED, claims),
+            _ => (RED, format!("{claims}; {doubts}")),
         };
         let mut out = format!("{}\n", self.paint(colour, &line));
         for reason in verdict.get("reasons").and_then(Value::as_array).into_iter().flatten() {
@@ -277,6 +281,7 @@ mod tests {
             }))
         };
         assert_eq!(verdict(0, serde_json::json!([])), "quiet\n");
+        assert_eq!(verdict(1, serde_json::json!([])), "1 open incident claims an attack\n");
         let full = serde_json::json!([
             { "sensor": null, "state": null, "cause": "the store: the disk is full", "next_step": "make room" },
             { "sensor": "a", "state": "offline", "cause": "in its table", "next_step": "" },

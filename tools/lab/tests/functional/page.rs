@@ -52,7 +52,7 @@ fn watch_shows_alerts_as_they_arrive_and_no_colours_when_piped() -> Result<()> {
         drop(watch);
         let mut command = lab.network.collector.command(&lab.binaries.collector);
         let table = sentinel_lab::run(command.args(["watch", "--sensors"]))?;
-        let row = table.lines().find(|line| line.contains("router")).context(table.clone())?;
+        let row = table.lines().find(|line| line.starts_with("router ")).context(table.clone())?;
         ensure!(row.contains("connected"), "{table}");
         Ok(())
     })
