@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Boots the static program of a board on a real kernel under qemu and judges it.
 #
-#   ci/machine.sh [--no-build] mipsel|armv7|aarch64|all
+#   ci/machine.sh [--no-build] [--no-counts] mipsel|armv7|aarch64|all
 #
 # Kernel and busybox are Debian's for that architecture (4kc-malta with 64 MiB, armmp and arm64 with 128 MiB). Inside are a bridge with
 # a virtual port and two network cards. The sensor runs as on a router: golden attacks at their own pace through the virtual port
 # and from outside, status, SIGHUP, kill -9 and restart, SIGTERM, the log. tools/lab/README.md lists what is judged.
 #
 #   --no-build   take the program in dist/ as it is
+#   --no-counts  do not count instructions, which takes a second machine (mipsel)
 #
 # The program is built by ci/cross.sh. `ci/install.sh machine-BOARD` installs qemu and unpacks the kernel, by itself with CI=true;
 # otherwise a board whose packages are missing is skipped with a message. It needs neither root nor network.
@@ -18,7 +19,7 @@ cd "$(dirname "$0")/.."
 all=(mipsel armv7 aarch64)
 
 usage() {
-    sed -n '2,15s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,16s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -30,10 +31,12 @@ triple_of() {
 }
 
 build=yes
+counts=()
 boards=()
 for argument in "$@"; do
     case $argument in
         --no-build) build=no ;;
+        --no-counts) counts=(--no-counts) ;;
         all) boards+=("${all[@]}") ;;
         mipsel | armv7 | aarch64) boards+=("$argument") ;;
         *) usage ;;
@@ -70,7 +73,7 @@ for board in "${boards[@]}"; do
         failed=$((failed + 1))
         continue
     fi
-    "$lab" board "$board" --program "$program" --packages "$(ci/install.sh --folder "machine-$board")" | tee "$output" || true
+    "$lab" board "$board" "${counts[@]}" --program "$program" --packages "$(ci/install.sh --folder "machine-$board")" | tee "$output" || true
     # A board that did not reach its end has no numbers, and counts as one failure.
     if [[ $(tail -n 1 "$output") =~ ^"$board: "([0-9]+)" passed, "([0-9]+)" failed"$ ]]; then
         passed=$((passed + BASH_REMATCH[1]))
