@@ -175,7 +175,7 @@ pub(crate) fn discard_code(from: fn() -> u8, to: fn() -> u8) -> Result<(), Errno
 /// Takes the pages of the stack out of memory that lie so many bytes below the frame of this function (`MADV_DONTNEED`): they read as zeros
 /// and nobody reads them, because a frame is written to before it is read.
 ///
-/// The caller sees to it that the range belongs to the stack, or to nothing.
+/// The caller sees to it that the range belongs to the stack, or to nothing, and begins some KiB below.
 pub(crate) fn discard_stack(below: Range<usize>) -> Result<(), Errno> {
     // SAFETY: no arguments but a constant.
     let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(0);
@@ -183,7 +183,8 @@ pub(crate) fn discard_stack(below: Range<usize>) -> Result<(), Errno> {
     let top = ptr::from_ref(&frame).addr();
     let from = top.saturating_sub(below.end).checked_next_multiple_of(page).ok_or(Errno::INVAL)?;
     let length = top.saturating_sub(below.start).saturating_sub(from) / page * page;
-    // SAFETY: whole pages below the frame of this function, and those of the system's calls and of signal handlers end above them.
+    // SAFETY: whole pages at least `below.start` under the frame of this function. That is more than the frames of `madvise` and of signal
+    // handlers take, so no live frame is in them; the caller sees to the lower end.
     let result = unsafe { libc::madvise(ptr::without_provenance_mut(from), length, libc::MADV_DONTNEED) };
     checked(result.into()).map(|_| ())
 }
